@@ -1,0 +1,1 @@
+"""Experiments on this machine: one a file, each run in a child process with a time limit."""
