@@ -13,7 +13,9 @@ from typer.core import TyperGroup
 from harness.errors import HarnessError
 
 # name -> (module with a function `command`, one line for the overview)
-COMMANDS: dict[str, tuple[str, str]] = {}
+COMMANDS: dict[str, tuple[str, str]] = {
+    "train": ("harness.commands.train", "Fine-tune XTTS; a sample of every epoch appears by itself."),
+}
 
 
 def _load(name: str) -> Any:

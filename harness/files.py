@@ -1,0 +1,87 @@
+"""Files that are either whole or not there: temporary name, flush, rename; and JSON lines that survive a crash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+PARTIAL = ".partial"
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; on success it is flushed to disk and renamed to `path`, on failure removed.
+
+    The rename is atomic because both names are in one directory. The directory is flushed too, so that the new name
+    survives a power cut.
+
+    Raises:
+        OSError: as the disk reports it; `path` is then what it was before.
+    """
+    temporary = path.with_name(f".{path.name}{PARTIAL}")
+    try:
+        yield temporary
+        flush(temporary)
+        temporary.replace(path)
+        flush(path.parent)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def flush(path: Path) -> None:
+    """Ask the system to put a file or directory on disk now (fsync)."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, as hexadecimal text."""
+    with path.open("rb") as stream:
+        digest = hashlib.sha256()
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def append_json_line(path: Path, record: Mapping[str, Any]) -> None:
+    """Append one record as one line and flush it, so that a crash loses at most the line being written.
+
+    A half line left by an earlier crash is closed first, so that it cannot swallow this one.
+    """
+    line = json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
+    with path.open("ab+") as stream:
+        if stream.tell() and not _ends_with_newline(path):
+            stream.write(b"\n")
+        stream.write(line.encode())
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """All whole records of a JSON lines file; lines that a crash cut short are left out. A missing file has none."""
+    if not path.exists():
+        return []
+    records = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict):
+            records.append(record)
+    return records
+
+
+def _ends_with_newline(path: Path) -> bool:
+    with path.open("rb") as stream:
+        stream.seek(-1, os.SEEK_END)
+        return stream.read(1) == b"\n"

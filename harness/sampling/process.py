@@ -1,0 +1,111 @@
+"""The worker as its supervisor sees it: started, asked with a time limit, ended whatever it does."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from harness import processes
+from harness.sampling.protocol import LONGEST_LINE, Answer, ProtocolError, Request
+
+
+class WorkerFailed(RuntimeError):
+    """The worker hung, crashed or talked nonsense; it has been ended. The message says which, in one line."""
+
+
+class WorkerProcess:
+    """One worker process.
+
+    Args:
+        model: the base model's directory.
+        log: file that gets what the worker prints.
+        time_limit: seconds for the start, and for each answer.
+    """
+
+    def __init__(self, model: Path, log: Path, time_limit: float) -> None:
+        self.unkillable = False
+        self._time_limit = time_limit
+        self._buffer = b""
+        with log.open("ab") as stderr:
+            self._process = processes.start(
+                [sys.executable, "-m", "harness.sampling.worker", str(model)],
+                stdin=subprocess.PIPE,
+                stderr=stderr.fileno(),
+            )
+        assert self._process.stdin is not None  # noqa: S101 - asked for above
+        assert self._process.stdout is not None  # noqa: S101
+        self._requests, self._answers = self._process.stdin, self._process.stdout
+        os.set_blocking(self._answers.fileno(), False)
+        self.process_id = self._process.pid
+        self._expect(0)
+
+    def ask(self, request: Request) -> Answer:
+        """Send a request and wait for its answer.
+
+        Raises:
+            WorkerFailed: no answer in time, or no sane one; the worker is gone then.
+        """
+        try:
+            self._requests.write(request.to_line())
+            self._requests.flush()
+        except OSError as error:
+            raise self._given_up(f"the worker is gone ({self._ending()})") from error
+        return self._expect(request.number)
+
+    def end(self) -> None:
+        """Let the worker finish by closing its stdin; end it by force if it does not."""
+        try:
+            self._requests.close()
+            self._process.wait(2)
+        except (OSError, subprocess.TimeoutExpired):
+            pass
+        self._end_by_force()
+
+    def _expect(self, number: int) -> Answer:
+        line = self._read_line()
+        try:
+            answer = Answer.from_line(line)
+            if answer.number != number:
+                raise ProtocolError(f"an answer to request {answer.number}, not {number}")
+        except ProtocolError as problem:
+            raise self._given_up(f"the worker talks nonsense: {problem}") from problem
+        return answer
+
+    def _read_line(self) -> bytes:
+        deadline = time.monotonic() + self._time_limit
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._answers, selectors.EVENT_READ)
+            while b"\n" not in self._buffer:
+                if not selector.select(max(0.0, deadline - time.monotonic())):
+                    raise self._given_up(f"the worker did not answer within {self._time_limit:g} s")
+                block = self._answers.read(1 << 16)
+                if not block:
+                    raise self._given_up(f"the worker is gone ({self._ending()})")
+                self._buffer += block
+                if len(self._buffer) > LONGEST_LINE:
+                    raise self._given_up(f"the worker wrote more than {LONGEST_LINE} bytes without a line end")
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line
+
+    def _given_up(self, reason: str) -> WorkerFailed:
+        self._end_by_force()
+        return WorkerFailed(f"{reason}; it cannot be killed" if self.unkillable else reason)
+
+    def _end_by_force(self) -> None:
+        self.unkillable = not processes.end(self._process, grace_s=0.5)
+        self._answers.close()
+        with suppress(OSError):  # what was still unsent is lost with the worker
+            self._requests.close()
+
+    def _ending(self) -> str:
+        try:
+            code = self._process.wait(2)
+        except subprocess.TimeoutExpired:
+            return "closed its output"
+        return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"

@@ -1,0 +1,194 @@
+"""The process that speaks: XTTS loaded once and kept warm, requests in on stdin, answers out on stdout.
+
+Started by the supervisor as ``python -m harness.sampling.worker MODEL_DIRECTORY``. It has a CUDA context of its own, which
+nothing that training did can have damaged, and takes nothing from a request but the GPT's weights and the words to say.
+Whatever libraries print goes to stderr. It ends when stdin closes, and with its parent.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+
+import torch
+from TTS.tts.models.xtts import Xtts
+
+from harness.audio import resample, write_pcm16
+from harness.checkpoints import load as load_checkpoint
+from harness.probes.outcome import Verdict
+from harness.probes.stft import check_stft
+from harness.sampling import rehearsal
+from harness.sampling.artefacts import SAMPLE_RATE
+from harness.sampling.protocol import Answer, Request
+from harness.sampling.tiers import Placement, Tier
+from harness.weights import weights_digest
+from harness.xtts import speech
+from harness.xtts.directory import ModelDirectory, gpt_state, load, replace_gpt
+
+MEMORY_TO_SPARE = 512 << 20
+"""Free bytes wanted on a GPU besides the model's own: activations, the key-value cache, FFT plans and workspaces."""
+
+
+class NotMade(RuntimeError):
+    """The sample cannot be made at this placement; the message says why, in one line."""
+
+
+class Worker:
+    """The loaded model and what is known about it.
+
+    Args:
+        directory: the base model.
+    """
+
+    def __init__(self, directory: ModelDirectory) -> None:
+        self.model: Xtts = load(directory)
+        self._base = {name: tensor.clone() for name, tensor in gpt_state(self.model).items()}
+        self._weights_of: tuple[str, int, int] | None = None
+        self._digest = weights_digest(self._base)
+        self._voices: dict[tuple[str, int, int], speech.Voice] = {}
+
+    def handle(self, request: Request) -> Answer:
+        """Make one sample; every error becomes an answer that says why not."""
+        try:
+            with rehearsal.before_answer(request.rehearse, Path(request.target)):
+                return self._make(request)
+        except NotMade as problem:
+            return Answer(request.number, made=False, reason=str(problem))
+        except torch.cuda.OutOfMemoryError as error:
+            return Answer(request.number, made=False, reason=f"out of memory: {_one_line(error)}")
+        except Exception as error:
+            return Answer(request.number, made=False, reason=f"{type(error).__name__}: {_one_line(error)}")
+        finally:
+            if request.rest_after:
+                self._move("cpu")
+
+    def _make(self, request: Request) -> Answer:
+        placement = request.placement
+        device = torch.device(placement.device)
+        stages = speech.Stages(device)
+        with stages.stage("load"):
+            self._make_room(placement)
+            self._move(placement.device)
+            digest = self._use_weights(request.checkpoint)
+        with transforms(placement, request.rehearse):
+            with stages.stage("probe"):
+                probe(placement)
+            with stages.stage("voice"):
+                voice = self._voice(Path(request.reference))
+            samples = speech.speak(
+                self.model, request.text, request.language, voice, request.seed, request.max_seconds, stages
+            )
+        with stages.stage("write"):
+            samples = resample(samples, speech.SAMPLE_RATE, SAMPLE_RATE)
+            write_pcm16(Path(request.target), samples, SAMPLE_RATE)
+        return Answer(
+            request.number,
+            made=True,
+            weights_sha256=digest,
+            stages={name: round(seconds, 4) for name, seconds in stages.seconds.items()},
+            audio_seconds=len(samples) / SAMPLE_RATE,
+        )
+
+    def _make_room(self, placement: Placement) -> None:
+        """Refuse a GPU that cannot hold the model; better one tier down than an error halfway."""
+        if not placement.device.startswith("cuda") or self.model.device.type == "cuda":
+            return
+        needed = sum(t.numel() * t.element_size() for t in self.model.state_dict().values()) + MEMORY_TO_SPARE
+        free, _total = torch.cuda.mem_get_info(placement.device)
+        if free < needed:
+            raise NotMade(f"{free >> 20} MiB free on {placement.device}, {needed >> 20} MiB needed")
+
+    def _move(self, device: str) -> None:
+        if torch.device(device) == self.model.device:
+            return
+        self.model.to(device)
+        self._voices.clear()
+        torch.cuda.empty_cache()  # does nothing where CUDA is not in use
+
+    def _use_weights(self, checkpoint: str | None) -> str:
+        """Put a checkpoint's GPT weights into the model and return the digest of what is then in memory."""
+        wanted = None if checkpoint is None else _identity(Path(checkpoint))
+        if wanted != self._weights_of:
+            self._weights_of = ("", 0, 0)  # true of nothing, while the weights are being replaced
+            replace_gpt(self.model, self._base if checkpoint is None else load_checkpoint(Path(checkpoint)).gpt)
+            self._digest = weights_digest(gpt_state(self.model))
+            self._weights_of = wanted
+        return self._digest
+
+    def _voice(self, reference: Path) -> speech.Voice:
+        key = _identity(reference)
+        if key not in self._voices:
+            if len(self._voices) > 64:
+                self._voices.clear()
+            self._voices[key] = speech.read_voice(self.model, reference)
+        return self._voices[key]
+
+
+def transforms(placement: Placement, rehearse: str) -> AbstractContextManager[object]:
+    """How FFTs are computed at a placement: the library's, matrix products, or, in a rehearsal, a failing library."""
+    stack = ExitStack()
+    if placement.tier is not Tier.CPU and rehearse.startswith("CUFFT_"):
+        from harness.fft import inject
+
+        stack.enter_context(inject(rehearse, device=_dispatch_key(placement.device)))
+    if placement.tier is Tier.BYPASS:
+        from harness.fft import bypass
+
+        stack.enter_context(bypass(_dispatch_key(placement.device)))
+    return stack
+
+
+def probe(placement: Placement) -> None:
+    """Run the model's own STFT shapes twice against a float64 reference.
+
+    Raises:
+        NotMade: an error or wrong numbers; the code is in the message.
+    """
+    result = check_stft(placement.device)
+    if result.verdict is not Verdict.PASS:
+        raise NotMade(f"probe {result.verdict}: {result.code or ''} {result.detail}".replace("  ", " "))
+
+
+def _identity(path: Path) -> tuple[str, int, int]:
+    """A file as it is now: written again, it is another one."""
+    state = path.stat()
+    return str(path), state.st_mtime_ns, state.st_size
+
+
+def _dispatch_key(device: str) -> str:
+    return torch.device(device).type
+
+
+def _one_line(error: BaseException) -> str:
+    return (str(error).strip() or "no message").splitlines()[0][:300]
+
+
+def end_with_parent() -> None:
+    """Ask Linux to kill this process when its parent is gone, so that no stray worker holds a GPU."""
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL, 0, 0, 0)
+
+
+def main() -> None:
+    """Greet, then answer requests until stdin closes."""
+    end_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the trainer's to handle; it ends the worker itself
+    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    os.nice(10)  # training comes first where both want the same cores
+    worker = Worker(ModelDirectory.at(Path(sys.argv[1])))
+    answers.write(Answer(0, made=True).to_line())
+    for line in sys.stdin.buffer:
+        request = Request.from_line(line)
+        if request.rehearse == "garbage":
+            answers.write(rehearsal.garbage())
+        answers.write(worker.handle(request).to_line())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""What a run shows: a progress bar on a terminal, plain lines elsewhere, a log file and TensorBoard always."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch.utils.tensorboard import SummaryWriter
+
+from harness.audio import AudioError, read_mono
+from harness.sampling.artefacts import SAMPLE_RATE
+
+log = logging.getLogger("harness")
+
+
+class Display:
+    """The one voice of a run.
+
+    Args:
+        output: gets `train.log` and `tensorboard/`.
+        main: this is the main process; the others of a distributed run stay silent.
+    """
+
+    def __init__(self, output: Path, main: bool = True) -> None:
+        self.console = Console(file=sys.stdout, quiet=not main)
+        self._main = main
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self.console,
+            disable=not (main and self.console.is_terminal),
+        )
+        self._handlers = _handlers(output, self.console) if main else []
+        self._board = SummaryWriter(str(output / "tensorboard"), max_queue=100, flush_secs=10) if main else None
+
+    def __enter__(self) -> Display:
+        log.setLevel(logging.INFO)
+        log.propagate = False
+        for handler in self._handlers:
+            log.addHandler(handler)
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+        if self._board is not None:
+            self._board.close()
+        for handler in self._handlers:
+            log.removeHandler(handler)
+            handler.close()
+        log.propagate = True
+
+    def say(self, message: str) -> None:
+        """Write one line to the screen and the log file."""
+        log.info(message)
+
+    @contextmanager
+    def steps(self, description: str, total: int, completed: int = 0) -> Iterator[Callable[..., None]]:
+        """Show a bar for some work; the function given takes how many steps were made and, if known, the loss."""
+        task = self._progress.add_task(description, total=total, completed=completed)
+
+        def advance(steps: int = 1, loss: float | None = None) -> None:
+            shown = description if loss is None else f"{description}  loss {loss:.3f}"
+            self._progress.update(task, advance=steps, description=shown)
+
+        try:
+            yield advance
+        finally:
+            self._progress.remove_task(task)
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        """Add values to TensorBoard; a full disk costs the curve, not the run."""
+
+        def write(board: SummaryWriter) -> None:
+            for name, value in values.items():
+                board.add_scalar(name, value, step)
+
+        self._to_board(write)
+
+    def sample(self, path: Path, epoch: int) -> None:
+        """Add a sample's audio to TensorBoard."""
+        try:
+            samples = read_mono(path, SAMPLE_RATE)
+        except AudioError as problem:
+            log.warning("%s is not shown in TensorBoard: %s", path, problem)
+            return
+        self._to_board(lambda board: board.add_audio("sample", samples[None], epoch, sample_rate=SAMPLE_RATE))
+
+    def _to_board(self, write: Callable[[SummaryWriter], object]) -> None:
+        if self._board is None:
+            return
+        try:
+            write(self._board)
+        except OSError as error:
+            log.warning("TensorBoard is switched off: %s", error)
+            self._board = None
+
+
+def _handlers(output: Path, console: Console) -> list[logging.Handler]:
+    file = logging.FileHandler(output / "train.log", encoding="utf-8")
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    screen: logging.Handler
+    if console.is_terminal:
+        screen = RichHandler(console=console, show_path=False, show_level=False, log_time_format="%H:%M:%S")
+        screen.setFormatter(_Escaped("%(message)s"))
+    else:
+        screen = logging.StreamHandler(sys.stdout)
+        screen.setFormatter(_Escaped("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+    return [file, screen]
+
+
+class _Escaped(logging.Formatter):
+    """Names and texts from outside must not steer the terminal or rich's markup."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return "".join(character if character.isprintable() or character == "\n" else "?" for character in text)

@@ -1,0 +1,110 @@
+"""The run's side of sampling: which checkpoints speak, in which voice, and what the user is told."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import torch
+
+from harness.checkpoints import Checkpoint, CheckpointFolder
+from harness.errors import UserError
+from harness.sampling import rehearsal
+from harness.sampling.artefacts import SampleFolder
+from harness.sampling.supervisor import Order, Record, Spec, Supervisor
+from harness.sampling.tiers import Tier, placements
+from harness.training.display import Display
+from harness.training.interruption import Interruption
+from harness.training.loop import Trainer
+from harness.training.prepare import Prepared
+from harness.training.room import both_fit, moved_away
+
+log = logging.getLogger(__name__)
+
+
+class RunSamples:
+    """Orders a sample of each checkpoint that wants one and reports what becomes of it."""
+
+    def __init__(self, prepared: Prepared, output: Path, device: torch.device, display: Display) -> None:
+        settings = prepared.settings
+        self._settings, self._voices, self._display = settings, prepared.voices, display
+        self._model_file = prepared.model.path / "model.pth"
+        self._device = device
+        self._on_accelerator = False
+        self.folder = SampleFolder(output / "samples")
+        self.records: list[Record] = []
+        rehearsals = rehearsal.parse(settings.inject)
+        best_device: str | None = None
+        if settings.sample_device != "cpu" and torch.cuda.is_available():
+            best_device = str(device) if device.type == "cuda" else "cuda:0"
+        elif rehearsals:
+            best_device = "cpu"  # stands in for the accelerator, so that every tier can be seen at work
+        elif settings.sample_device == "cuda":
+            raise UserError("--sample-device cuda, but PyTorch finds no usable GPU.")
+        self._supervisor = Supervisor(
+            prepared.model.path,
+            self.folder,
+            placements(best_device),
+            Spec(
+                settings.sample_text,
+                settings.sample_language,
+                settings.sample_seed,
+                settings.sample_max_seconds,
+                settings.sample_time_limit,
+            ),
+            output / "sampler.log",
+            rehearsals,
+        )
+
+    def order(self, checkpoint: Checkpoint, best: bool, trainer: Trainer, folder: CheckpointFolder) -> None:
+        """Order the sample of a checkpoint just written, where the settings want one."""
+        epoch = checkpoint.complete_epochs
+        every = self._settings.sample_every_n_epochs or self._settings.save_every_n_epochs
+        in_epochs = epoch % every == 0
+        if not (in_epochs or best):
+            return
+        voice = self._voices[(epoch - 1) % len(self._voices)]
+        path = folder.epoch_path(epoch)
+        if not self._must_take_turns():
+            self._supervisor.order(Order(epoch, path, voice, in_epochs, best))
+            return
+        self._supervisor.wait(self._settings.sample_time_limit)
+        with moved_away(trainer.model, trainer.optimizer, self._device) as seconds:
+            self._supervisor.order(Order(epoch, path, voice, in_epochs, best, rest_after=True, trainer_stages=seconds))
+            self._supervisor.wait(4 * self._settings.sample_time_limit)  # three tiers and a second try at most
+        log.info("training stood aside for the sample: unload %.1f s, reload %.1f s", *seconds.values())
+
+    def see_to_news(self) -> None:
+        """Tell the user what the sampler has done since the last call."""
+        for record in self._supervisor.news():
+            self.records.append(record)
+            self._on_accelerator = record.tier in (Tier.NATIVE.value, Tier.BYPASS.value)
+            self._display.say(str(record))
+            for problem in record.why if record.outcome == "made" else ():
+                self._display.say(f"  not made by {problem['placement']}: {problem['reason']}")
+            if record.outcome == "made":
+                self._display.sample(self.folder.folder / record.files[0], record.epoch)
+
+    def wait_for_all(self, interruption: Interruption) -> None:
+        """Wait for the samples still being made; Ctrl-C gives them up."""
+        total = len(self._supervisor.pending_epochs())
+        with self._display.steps("last samples", total) as advance:
+            while not interruption.wanted and not self._supervisor.wait(0.2):
+                advance(0)
+                self.see_to_news()
+        self.see_to_news()
+
+    def pending_epochs(self) -> set[int]:
+        """Epochs whose checkpoints the sampler still has to read."""
+        return self._supervisor.pending_epochs()
+
+    def close(self) -> None:
+        """End the worker and tell what became of the rest."""
+        self._supervisor.close()
+        self.see_to_news()
+
+    def _must_take_turns(self) -> bool:
+        if self._settings.take_turns != "auto":
+            return self._settings.take_turns == "always"
+        # once loaded, the worker's share of the memory is no longer among what is free
+        return not self._on_accelerator and not both_fit(self._device, self._model_file)
