@@ -98,9 +98,10 @@ class Checkpoint:
 class CheckpointFolder:
     """`OUTPUT/checkpoints`, and the rules of what may be written, trusted and removed there."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, make: bool = True) -> None:
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+        if make:
+            folder.mkdir(parents=True, exist_ok=True)
 
     def epoch_path(self, epoch: int) -> Path:
         """Name of the checkpoint taken after `epoch`."""

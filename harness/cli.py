@@ -15,6 +15,7 @@ from harness.errors import HarnessError
 # name -> (module with a function `command`, one line for the overview)
 COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("harness.commands.train", "Fine-tune XTTS; a sample of every epoch appears by itself."),
+    "sample": ("harness.commands.sample", "Make samples from the checkpoints of a run, after the fact."),
 }
 
 

@@ -16,8 +16,8 @@ def command(config: Path | None = None, **flags: Any) -> int:
     """Fine-tune XTTS with its own loss, and hear every epoch.
 
     After each saved epoch a worker process speaks a sentence with the new weights: on the GPU, on the GPU without cuFFT,
-    or on the CPU, whichever its probes find working. Training goes on meanwhile. Run the same command again and it goes
-    on where it stopped.
+    or on the CPU, whichever its probes find working. Training goes on meanwhile. Run the same command again and it
+    goes on where it stopped.
 
     Every flag can also stand in a TOML file (--config) or in the environment as CUFFT_HARNESS_NAME; NUM_EPOCHS,
     MAX_TRAIN_SAMPLES, MAX_VAL_SAMPLES and SAVE_EVERY_N_EPOCHS work bare.
@@ -47,7 +47,7 @@ def _flags_from_settings() -> inspect.Signature:
         flag = f"--{name.replace('_', '-')}"
         names = [flag] if field.default is False else []  # no --no-... for what is off anyway
         option = typer.Option(*names, help=f"{field.description}{default}", show_default=False)
-        annotation: Any = Annotated[Optional[field.annotation], option]  # noqa: UP045 - a value, not a hint
+        annotation: Any = Annotated[Optional[field.annotation], option]
         parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation))
     return inspect.Signature(parameters)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import wave
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,9 +63,10 @@ def examine(path: Path, min_seconds: float = 0.05) -> Examination:
     found = (info.format, info.subtype, info.channels, info.samplerate)
     if found != ("WAV", "PCM_16", 1, SAMPLE_RATE):
         raise BrokenSample(f"is {found}, not 16-bit mono WAV at {SAMPLE_RATE} Hz")
-    # 44 bytes of header; a file cut short still opens, with fewer frames than bytes would hold or the header promises
-    if path.stat().st_size != 44 + 2 * info.frames:
-        raise BrokenSample("its length is not the one the header promises")
+    with wave.open(str(path)) as header:  # soundfile makes the best of a file cut short; this is what was promised
+        promised = header.getnframes()
+    if promised != len(samples):
+        raise BrokenSample(f"cut short: {len(samples)} of {promised} frames")
     seconds = len(samples) / SAMPLE_RATE
     if seconds < min_seconds:
         raise BrokenSample(f"only {seconds:.3f} s long")
@@ -103,8 +105,8 @@ class SampleFolder:
         return self.folder / f".epoch_{epoch}_spoken{PARTIAL}"
 
     def prepare(self) -> None:
-        """Make the folders and remove what an earlier crash left half written."""
-        (self.folder / "best").mkdir(parents=True, exist_ok=True)
+        """Make the folder and remove what an earlier crash left half written."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         for leftover in self.folder.rglob(f".*{PARTIAL}"):
             leftover.unlink(missing_ok=True)
 
@@ -117,6 +119,7 @@ class SampleFolder:
         places = [best for best, wanted in ((False, in_epochs), (True, in_best)) if wanted]
         spoken = self.spoken(epoch)
         for best in places:
+            self._part(best).mkdir(exist_ok=True)
             with whole(self.reference(epoch, best)) as path:
                 _write_reference(reference, path)
             with whole(self.output(epoch, best)) as path:

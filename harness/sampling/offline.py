@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -17,54 +16,89 @@ from harness.sampling.artefacts import SampleFolder
 from harness.sampling.supervisor import LONGEST_QUEUE, Order, Record, Spec, Supervisor
 from harness.sampling.tiers import placements
 
-log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True)
-class Run:
-    """What a checkpoint's settings tell of its run.
+class Found:
+    """What a user's path turned out to be.
 
     Attributes:
-        model: the `--model` it was started with.
-        reference: the clip its samples were spoken after, if the settings name one.
+        checkpoints: the files, oldest first; each was checked.
+        output: the run's output directory.
+        settings: those the run was trained with.
     """
 
     checkpoints: list[Path]
-    model: str
     output: Path
-    reference: Path | None
-    text: str
-    language: str
-    seed: int
-    max_seconds: float
+    settings: dict[str, Any]
 
 
-def find(path: Path) -> Run:
-    """Understand what the user named: a checkpoint, a run's output directory, or its `checkpoints` folder.
+def find(path: Path) -> Found:
+    """Understand a checkpoint, a run's output directory, or its `checkpoints` folder.
 
     Raises:
-        UserError: there is no valid checkpoint.
+        UserError: there is no checkpoint, or one is not valid.
     """
     path = path.expanduser()
+    files = [path]
     if path.is_dir():
-        folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
-        found = CheckpointFolder(folder)
-        files = [found.epoch_path(epoch) for epoch in found.epochs()]
-        if not files and (folder / BEST).is_file():
-            files = [folder / BEST]
+        folder = CheckpointFolder(path / "checkpoints" if (path / "checkpoints").is_dir() else path, make=False)
+        files = [folder.epoch_path(epoch) for epoch in folder.epochs()]
+        files = files or [file for file in [folder.folder / BEST] if file.is_file()]
         if not files:
             raise UserError(f"no checkpoint in {path}.", "Give a checkpoint, or the output directory of a run.")
-    else:
-        files = [path]
-    settings = load_for_sampling(files[-1]).settings
-    reference = settings["sample_reference"]
-    return Run(
-        checkpoints=files,
-        model=settings["model"],
-        output=files[0].resolve().parent.parent,
-        reference=Path(reference) if reference else None,
-        text=settings["sample_text"],
-        language=settings["sample_language"],
-        seed=settings["sample_seed"],
-        max_seconds=settings["sample_max_seconds"],
-    )
+    settings = [load_for_sampling(file).settings for file in files]
+    return Found(files, files[0].resolve().parent.parent, settings[-1])
+
+
+def speak(
+    found: Found, model: Path, reference: Path, folder: Path, spec: Spec, device: str, tell: Callable[[Record], None]
+) -> list[Record]:
+    """Make a sample of every checkpoint found.
+
+    Args:
+        found: the checkpoints.
+        model: directory of the base model they were trained from.
+        reference: the clip whose voice to use.
+        folder: gets the samples and their manifest.
+        spec: what to say.
+        device: "auto", "cuda" or "cpu".
+        tell: called with each record as it comes.
+
+    Raises:
+        MachineError: not one sample could be made; the reasons are in the manifest.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda, but PyTorch finds no usable GPU.", "`cufft-harness doctor` says why.")
+    accelerator = "cuda:0" if device != "cpu" and torch.cuda.is_available() else None
+    samples = SampleFolder(folder)
+    supervisor = Supervisor(model, samples, placements(accelerator), spec, folder / "sampler.log")
+    records: list[Record] = []
+
+    def see_to_news() -> None:
+        for record in supervisor.news():
+            records.append(record)
+            tell(record)
+
+    try:
+        for number, checkpoint in enumerate(found.checkpoints, start=1):
+            while len(supervisor.pending_epochs()) > LONGEST_QUEUE:
+                supervisor.wait(0.2)
+                see_to_news()
+            supervisor.order(Order(_epoch(checkpoint, number), checkpoint, reference))
+        while not supervisor.wait(0.2):
+            see_to_news()
+    finally:
+        supervisor.close()
+        see_to_news()
+    if not any(record.outcome == "made" for record in records):
+        raise MachineError(f"no sample could be made: {records[-1]}.", f"The reasons are in {samples.manifest}.")
+    return records
+
+
+def _epoch(checkpoint: Path, otherwise: int) -> int:
+    """The epoch a checkpoint was taken after, for the sample's name."""
+    named = re.search(r"epoch_(\d+)", checkpoint.name)
+    if named:
+        return int(named[1])
+    complete = load_for_sampling(checkpoint).complete_epochs
+    return complete or otherwise

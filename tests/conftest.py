@@ -1,0 +1,42 @@
+"""What tests share: the tiny model, built once, and settings that make a run short."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Variables of the machine that runs the tests must not reach the runs under test."""
+    import os
+
+    bare = {"NUM_EPOCHS", "MAX_TRAIN_SAMPLES", "MAX_VAL_SAMPLES", "SAVE_EVERY_N_EPOCHS"}
+    for name in list(os.environ):
+        if name.startswith("CUFFT_HARNESS_") or name in bare:
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Directory of the tiny model."""
+    from harness.xtts.tiny import build
+
+    return build(tmp_path_factory.mktemp("model") / "tiny-xtts")
+
+
+@pytest.fixture(scope="session")
+def short_run(tiny: Path) -> dict[str, Any]:
+    """Settings of a run of two epochs of two steps without samples."""
+    return {
+        "model": str(tiny),
+        "device": "cpu",
+        "num_epochs": 2,
+        "batch_size": 4,
+        "max_train_samples": 8,
+        "max_val_samples": 2,
+        "learning_rate": 1e-3,
+        "samples": False,
+    }

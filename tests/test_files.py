@@ -1,0 +1,55 @@
+"""harness.files: whole or not there; lines that survive a crash."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.files import append_json_line, read_json_lines, sha256_of, whole
+
+
+def test_a_file_appears_only_when_it_is_whole(tmp_path: Path):
+    """While it is written the name does not exist; afterwards the temporary name does not."""
+    target = tmp_path / "a.txt"
+    with whole(target) as path:
+        path.write_text("new")
+        assert not target.exists()
+    assert target.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path):
+    """An error on the way keeps what was there and leaves no half file behind."""
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+
+    def fail() -> None:
+        with whole(target) as path:
+            path.write_text("half")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        fail()
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_records_after_a_cut_line_are_kept(tmp_path: Path):
+    """A line that a crash cut short costs that record only."""
+    path = tmp_path / "records.jsonl"
+    append_json_line(path, {"epoch": 1})
+    with path.open("a") as stream:
+        stream.write('{"epoch": 2, "tier"')
+    append_json_line(path, {"epoch": 3, "text": "síntese"})
+    assert read_json_lines(path) == [{"epoch": 1}, {"epoch": 3, "text": "síntese"}]
+
+
+def test_a_missing_file_has_no_records(tmp_path: Path):
+    """Reading records of a run that made none is no error."""
+    assert read_json_lines(tmp_path / "none.jsonl") == []
+
+
+def test_sha256_is_the_known_one(tmp_path: Path):
+    """The digest is that of the file's bytes (value from FIPS 180-2's example "abc")."""
+    path = tmp_path / "abc"
+    path.write_bytes(b"abc")
+    assert sha256_of(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -1,0 +1,198 @@
+"""harness.training: real runs of the tiny model, in this process, without samples."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from harness.checkpoints import BEST, INTERRUPTED, Checkpoint, CheckpointFolder, load
+from harness.errors import MachineError, UserError
+from harness.training import loop
+from harness.training.run import train
+from harness.training.settings import Settings
+
+
+def run(settings: dict[str, Any], output: Path, **changes: Any) -> int:
+    return train(Settings(**{**settings, "output": output, **changes}))
+
+
+def final(output: Path) -> Checkpoint:
+    newest = CheckpointFolder(output / "checkpoints").newest()
+    assert newest is not None
+    return load(newest)
+
+
+def losses(output: Path) -> list[object]:
+    return list(final(output).history)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(short_run: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output of a short run that nothing disturbed."""
+    output = tmp_path_factory.mktemp("uninterrupted")
+    assert run(short_run, output) == 0
+    return output
+
+
+def test_training_changes_the_weights_and_lowers_the_loss(uninterrupted: Path):
+    """Two epochs leave two checkpoints of different weights, the best one under its second name, and a lower loss."""
+    folder = CheckpointFolder(uninterrupted / "checkpoints")
+    first, second = (load(folder.epoch_path(epoch)) for epoch in (1, 2))
+    assert first.weights_sha256 != second.weights_sha256
+    assert second.history[1].validation < second.history[0].validation
+    assert load(folder.folder / BEST).weights_sha256 == second.weights_sha256
+    assert (uninterrupted / "train.log").read_text().count("validation") >= 2
+    assert list((uninterrupted / "tensorboard").iterdir())
+
+
+def interrupt_after(updates: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send this process a SIGTERM once so many updates were made."""
+    original = loop.Trainer._update
+
+    def update(self: loop.Trainer, group: list[Any]) -> float:
+        result = original(self, group)
+        if self._position.update + 1 == updates:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return result
+
+    monkeypatch.setattr(loop.Trainer, "_update", update)
+
+
+@pytest.mark.parametrize("updates", [1, 2, 3])
+def test_a_run_stopped_anywhere_goes_on_bit_for_bit(
+    short_run: dict[str, Any], uninterrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, updates: int
+):
+    """SIGTERM in the middle and at the end of an epoch saves and leaves; resumed, losses and weights are bit-equal."""
+    with monkeypatch.context() as patch:
+        interrupt_after(updates, patch)
+        assert run(short_run, tmp_path) == 128 + signal.SIGTERM
+    assert (tmp_path / "checkpoints" / INTERRUPTED).exists() == (updates % 2 == 1)
+    torch.rand(17)  # whatever else draws random numbers must not matter
+    assert run(short_run, tmp_path) == 0
+    assert losses(tmp_path) == losses(uninterrupted)
+    assert final(tmp_path).weights_sha256 == final(uninterrupted).weights_sha256
+    assert not (tmp_path / "checkpoints" / INTERRUPTED).exists()
+
+
+def test_a_damaged_newest_checkpoint_costs_one_epoch_only(
+    short_run: dict[str, Any], uninterrupted: Path, tmp_path: Path
+):
+    """The one before it is resumed from, and the end is bit-equal all the same."""
+    shutil.copytree(uninterrupted, tmp_path / "out")
+    newest = tmp_path / "out" / "checkpoints" / "checkpoint_epoch_2.pt"
+    newest.write_bytes(newest.read_bytes()[:-1000])
+    (newest.parent / BEST).unlink()
+    assert run(short_run, tmp_path / "out") == 0
+    assert final(tmp_path / "out").weights_sha256 == final(uninterrupted).weights_sha256
+
+
+def test_more_epochs_go_on_from_the_last(short_run: dict[str, Any], uninterrupted: Path, tmp_path: Path):
+    """A finished run says so and does nothing; with more epochs it goes on, and old checkpoints are pruned."""
+    shutil.copytree(uninterrupted, tmp_path / "out")
+    before = final(tmp_path / "out").weights_sha256
+    assert run(short_run, tmp_path / "out") == 0
+    assert final(tmp_path / "out").weights_sha256 == before
+    assert run(short_run, tmp_path / "out", num_epochs=4, keep_checkpoints=2) == 0
+    assert CheckpointFolder(tmp_path / "out" / "checkpoints").epochs() == [3, 4]
+    assert losses(tmp_path / "out")[:2] == losses(uninterrupted)
+
+
+def test_features_are_computed_once(short_run: dict[str, Any], uninterrupted: Path, tmp_path: Path, monkeypatch):
+    """A second run over the same clips reads them from the cache; a damaged entry is made again."""
+    shutil.copytree(uninterrupted / "cache", tmp_path / "cache")
+    damaged = next((tmp_path / "cache").iterdir())
+    good = damaged.read_bytes()
+    damaged.write_bytes(good[:-100])
+    computed = []
+    from harness.xtts.features import FeatureExtractor
+
+    original = FeatureExtractor.__call__
+
+    def count(self: FeatureExtractor, samples: Any) -> Any:
+        computed.append(1)
+        return original(self, samples)
+
+    monkeypatch.setattr(FeatureExtractor, "__call__", count)
+    assert run(short_run, tmp_path, num_epochs=1) == 0
+    assert len(computed) == 1
+    assert damaged.read_bytes() == good
+
+
+def test_lora_trains_adapters_and_saves_plain_weights(short_run: dict[str, Any], tiny: Path, tmp_path: Path):
+    """With lora_rank only adapters are trained; the checkpoint's plain weights fit the base model and differ from it."""
+    from harness.xtts.directory import ModelDirectory, gpt_state
+    from harness.xtts.directory import load as load_model
+
+    assert run(short_run, tmp_path, lora_rank=4, num_epochs=1) == 0
+    saved = final(tmp_path)
+    base = gpt_state(load_model(ModelDirectory.at(tiny)))
+    assert saved.gpt.keys() == base.keys()
+    changed = {name for name in base if not torch.equal(base[name], saved.gpt[name])}
+    assert changed
+    assert all(name.endswith(("c_attn.weight", "c_proj.weight", "c_fc.weight")) for name in changed)
+    assert saved.adapters
+    with pytest.raises(UserError, match="lora_rank 4"):
+        run(short_run, tmp_path, num_epochs=2)
+    assert run(short_run, tmp_path, lora_rank=4, num_epochs=2) == 0
+
+
+def test_accumulated_gradients_update_once_a_group(short_run: dict[str, Any], tmp_path: Path):
+    """Batches of 2 gathered in pairs make as many updates as batches of 4, also with the rest of an epoch."""
+    assert run(short_run, tmp_path, batch_size=2, gradient_accumulation_steps=3, num_epochs=1) == 0
+    assert final(tmp_path).position.update == 2  # 4 batches: a group of 3, a rest of 1
+
+
+def test_a_loss_that_stays_infinite_stops_the_run(short_run: dict[str, Any], tmp_path: Path, monkeypatch):
+    """The error comes after some steps, not after days, and the weights were never touched."""
+    monkeypatch.setattr(loop, "MOST_BAD_STEPS", 2)
+    monkeypatch.setattr("harness.xtts.loss.AUDIO_WEIGHT", float("nan"))
+    with pytest.raises(MachineError, match="not finite for 2 steps"):
+        run(short_run, tmp_path)
+
+
+def test_another_model_in_the_same_directory_is_refused(
+    short_run: dict[str, Any], uninterrupted: Path, tiny: Path, tmp_path: Path
+):
+    """A run cannot be resumed with another base model, and nothing of it is changed."""
+    shutil.copytree(uninterrupted, tmp_path / "out")
+    other = shutil.copytree(tiny, tmp_path / "other")
+    torch.save(torch.full((80,), 2.0), other / "mel_stats.pth")
+    with pytest.raises(UserError, match="another model"):
+        run(short_run, tmp_path / "out", model=str(other), num_epochs=3)
+    assert final(tmp_path / "out").weights_sha256 == final(uninterrupted).weights_sha256
+
+
+def test_two_runs_in_one_directory_are_refused(short_run: dict[str, Any], tmp_path: Path):
+    """The second one is told who holds the directory."""
+    from harness.training.lock import only_run_in
+
+    with only_run_in(tmp_path), pytest.raises(UserError, match=f"process {os.getpid()}"):
+        run(short_run, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": "/nowhere"}, "no model directory"),
+        ({"data": Path("/nowhere")}, "no data set"),
+        ({"sample_reference": Path("/nowhere.wav")}, "no reference clip"),
+        ({"sample_text": "olá " * 300}, "tokens"),
+        ({"inject": "earthquake"}, "cannot inject"),
+        ({"device": "cuda"}, "no usable GPU"),
+    ],
+)
+def test_mistakes_are_found_before_any_training(
+    short_run: dict[str, Any], tmp_path: Path, changes: dict[str, Any], message: str
+):
+    """Each is a user error of one line, and no checkpoint was written."""
+    if changes.get("device") == "cuda" and torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(UserError, match=message):
+        run(short_run, tmp_path, samples=True, **changes)
+    assert not list(tmp_path.glob("checkpoints/*"))

@@ -1,0 +1,153 @@
+"""harness.xtts: the same numbers as coqui's own code, from the same files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from TTS.tts.layers.tortoise.arch_utils import TorchMelSpectrogram
+from TTS.tts.models.xtts import Xtts
+
+from harness.audio import read_mono
+from harness.errors import UserError
+from harness.training.metadata import built_in
+from harness.weights import weights_digest
+from harness.xtts import registry, speech
+from harness.xtts.directory import ModelDirectory, gpt_state, load, replace_gpt
+from harness.xtts.export import export
+from harness.xtts.features import FeatureExtractor, conditioning_slice
+from harness.xtts.tiny import build
+
+CLIP = built_in() / "wavs" / "pt_01.ogg"
+TEXT = "Olá, este é um teste."
+
+
+@pytest.fixture(scope="module")
+def directory(tiny: Path) -> ModelDirectory:
+    return ModelDirectory.at(tiny)
+
+
+@pytest.fixture(scope="module")
+def model(directory: ModelDirectory) -> Xtts:
+    return load(directory)
+
+
+def stock_speech(directory: Path, seed: int, seconds: float) -> np.ndarray:
+    """What a user of coqui's TTS gets from a directory: stock classes and methods only, but for reading the clip."""
+    from TTS.tts.configs.xtts_config import XttsConfig
+
+    config = XttsConfig()
+    config.load_json(str(directory / "config.json"))
+    model = Xtts(config)
+    model.load_checkpoint(config, checkpoint_dir=str(directory), eval=True)
+    latents, embedding = model.get_conditioning_latents(
+        str(CLIP),
+        max_ref_length=config.max_ref_len,
+        gpt_cond_len=config.gpt_cond_len,
+        gpt_cond_chunk_len=config.gpt_cond_chunk_len,
+    )
+    torch.manual_seed(seed)
+    names = ("temperature", "length_penalty", "repetition_penalty", "top_k", "top_p")
+    settings = {name: config[name] for name in names}
+    tokens = int(seconds * 22_050 / 1024)
+    return model.inference(TEXT, "pt", latents, embedding, max_new_tokens=tokens, **settings)["wav"]
+
+
+def speak(model: Xtts, seed: int = 3, seconds: float = 0.5) -> np.ndarray:
+    voice = speech.read_voice(model, CLIP)
+    return speech.speak(model, TEXT, "pt", voice, seed, seconds, speech.Stages(model.device))
+
+
+def test_speech_equals_stock_inference(directory: ModelDirectory, model: Xtts):
+    """Sample for sample what stock TTS makes of the same directory, text, voice and seed."""
+    np.testing.assert_array_equal(speak(model), stock_speech(directory.path, 3, 0.5))
+
+
+def test_an_exported_checkpoint_speaks_alike_in_stock_tts(directory: ModelDirectory, tmp_path: Path):
+    """Other GPT weights, exported, sound in stock TTS as they do here, and unlike the base model."""
+    model = load(directory)
+    base = speak(model)
+    state = {name: tensor.clone() for name, tensor in gpt_state(model).items()}
+    torch.manual_seed(0)
+    state["mel_head.weight"] = state["mel_head.weight"] + 0.05 * torch.randn_like(state["mel_head.weight"])
+    replace_gpt(model, state)
+    changed = speak(model)
+    target = export(directory, state, tmp_path / "exported")
+    np.testing.assert_array_equal(changed, stock_speech(target, 3, 0.5))
+    assert len(base) != len(changed) or not np.allclose(base, changed)
+
+
+def test_replaced_weights_are_the_ones_in_memory(directory: ModelDirectory):
+    """The digest taken after the hand-over is that of the weights handed over; others are refused."""
+    model = load(directory)
+    state = {name: tensor + 1 if tensor.is_floating_point() else tensor for name, tensor in gpt_state(model).items()}
+    replace_gpt(model, state)
+    assert weights_digest(gpt_state(model)) == weights_digest(state)
+    with pytest.raises(UserError, match="another model"):
+        replace_gpt(model, {name: tensor for name, tensor in state.items() if name != "mel_head.bias"})
+
+
+def test_features_equal_coquis_recipe(directory: ModelDirectory):
+    """The conditioning mel is coqui's TorchMelSpectrogram; a slice of it is the mel of the slice, but for its edges."""
+    extractor = FeatureExtractor(directory)
+    samples = read_mono(CLIP, 22_050)
+    features = extractor(samples)
+    recipe = TorchMelSpectrogram(
+        filter_length=2048, hop_length=256, win_length=1024, sampling_rate=22_050, mel_norm_file=None
+    )
+    wave = torch.from_numpy(samples).clip(-1, 1)
+    torch.testing.assert_close(features.mel, recipe(wave[None])[0])
+    start, end, edge = 20, 120, 4
+    ours = conditioning_slice(features.mel, extractor.silence(), start, end, 200)
+    padded = torch.nn.functional.pad(wave[start * 256 : end * 256], (0, 100 * 256))
+    theirs = recipe(padded[None])[0]
+    torch.testing.assert_close(ours[:, edge : 100 - edge], theirs[:, edge : 100 - edge])
+    torch.testing.assert_close(ours[:, 100 + edge : 196], theirs[:, 100 + edge : 196])
+    assert len(features.codes) == -(-len(features.mel[0]) // 4)
+    assert 0 <= int(features.codes.min()) <= int(features.codes.max()) < 1024
+
+
+def test_the_tiny_model_is_the_same_everywhere(directory: ModelDirectory, tmp_path: Path):
+    """Fixed seed, fixed bytes: built again, weights and vocabulary are equal; the global random state is untouched."""
+    before = torch.get_rng_state()
+    build(tmp_path / "again")
+    assert torch.equal(before, torch.get_rng_state())
+    again = load(ModelDirectory.at(tmp_path / "again"))
+    assert weights_digest(again.state_dict()) == weights_digest(load(directory).state_dict())
+    assert (tmp_path / "again" / "vocab.json").read_bytes() == (directory.path / "vocab.json").read_bytes()
+
+
+def test_a_directory_that_lacks_a_file_is_named(tiny: Path, tmp_path: Path):
+    """The error lists what is missing."""
+    (tmp_path / "config.json").write_bytes((tiny / "config.json").read_bytes())
+    with pytest.raises(UserError, match=r"model\.pth, vocab\.json, dvae\.pth, mel_stats\.pth missing"):
+        ModelDirectory.at(tmp_path)
+
+
+def test_a_damaged_model_is_a_user_error(tiny: Path, tmp_path: Path):
+    """A model.pth cut short ends in one line, not in a traceback."""
+    for file in tiny.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "model.pth").write_bytes((tiny / "model.pth").read_bytes()[:100_000])
+    with pytest.raises(UserError, match="cannot load the model"):
+        load(ModelDirectory.at(tmp_path))
+
+
+def test_a_licence_is_never_agreed_to_for_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Without a terminal and without --accept-licence nothing is downloaded, and no variable is set."""
+    import os
+
+    from TTS.utils.manage import ModelManager
+
+    def download(*arguments: object) -> None:
+        raise AssertionError("downloaded without agreement")
+
+    monkeypatch.setattr(ModelManager, "download_model", download)
+    monkeypatch.setenv("TTS_HOME", str(tmp_path))
+    monkeypatch.delenv("COQUI_TOS_AGREED", raising=False)
+    monkeypatch.setattr("sys.stdin", open(os.devnull))  # noqa: SIM115, PTH123 - closed with the test
+    with pytest.raises(UserError, match="nobody is here to agree"):
+        registry.resolve(registry.LISTED, tmp_path)
+    assert "COQUI_TOS_AGREED" not in os.environ
