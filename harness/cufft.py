@@ -1,7 +1,7 @@
 """cuFFT's result codes, and PyTorch's words for them.
 
-The codes are those of `cufft.h`. CUDA 13 took three away and brought four new ones, whose names PyTorch does not know: it
-prints them as `cuFFT error: unknown error N`. ROCm builds of PyTorch print hipFFT's failures behind the same
+The codes are those of `cufft.h`. CUDA 13 took three away and brought four new ones, whose names PyTorch does not know:
+it prints them as `cuFFT error: unknown error N`. ROCm builds of PyTorch print hipFFT's failures behind the same
 `cuFFT error:`; they are recognised, and are not cuFFT's.
 """
 
@@ -105,7 +105,7 @@ _LAST_NAME_IN_PYTORCH = CufftResult.CUFFT_NOT_SUPPORTED
 
 
 def parse(text: str) -> CufftError | None:
-    """Find the first cuFFT failure that PyTorch put into words in `text`, which may be a whole log; None if there is none."""
+    """Find the first cuFFT failure in PyTorch's words in `text`, which may be a whole log; None if there is none."""
     match = _PATTERN.search(text)
     if match is None:
         return None

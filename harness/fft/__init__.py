@@ -1,0 +1,1 @@
+"""Fourier transforms without cuFFT, for any PyTorch program."""

@@ -1,0 +1,171 @@
+"""One-dimensional Fourier transforms made of matrix products, over the columns of a matrix.
+
+A transform of length n = r1 * r2 * ... is a chain of stages: one product with an r x r matrix for all columns at once, then
+twiddle factors, written in the order the next stage reads (Stockham's autosort form of the splitting of Cooley and Tukey,
+Math. Comp. 19, 1965). Work grows as n times the sum of the radices. Real transforms split off the first radix with real
+matrices and carry only the non-redundant half of it: half the work. A large prime factor becomes a convolution of a
+friendly length (Bluestein, IEEE Trans. AU-18, 1970), in float64, because the detour costs precision.
+
+Columns never mix: a NaN or a loud signal in one leaves its neighbours as they are.
+
+The functions here know plain strided tensors only. `wide` makes float32 data be computed in float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from harness.fft import plans
+
+# Working memory of one transform besides its input and output; on CPUs small enough for the caches.
+WORKSPACE_BYTES = {"cpu": 4 * 2**20}
+WORKSPACE_BYTES_ELSEWHERE = 256 * 2**20
+
+_COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
+_REAL = {torch.complex64: torch.float32, torch.complex128: torch.float64}
+
+
+def c2c(x: Tensor, forward: bool, scale: float = 1.0, wide: bool = False) -> Tensor:
+    """Transform the rows of `x`, (rows, n) complex64 or complex128, into (rows, n), times `scale`.
+
+    Args:
+        forward: the sign of the exponent is negative.
+        wide: compute in complex128 whatever the dtype of `x`.
+    """
+    n = x.shape[1]
+    work = torch.complex128 if wide else x.dtype
+    factors = plans.radices(n)
+    return _by_rows(x, x.dtype, n, work, lambda columns: _stages(columns, factors, forward, scale))
+
+
+def r2c(x: Tensor, scale: float = 1.0, wide: bool = False) -> Tensor:
+    """Forward transform of the real rows of `x`, (rows, n), into their half spectra (rows, n // 2 + 1), times `scale`."""
+    n = x.shape[1]
+    work = torch.float64 if wide else x.dtype
+    return _by_rows(x, _COMPLEX[x.dtype], n // 2 + 1, work, lambda columns: _r2c(columns, scale))
+
+
+def c2r(x: Tensor, n: int, scale: float = 1.0, wide: bool = False) -> Tensor:
+    """Backward transform of the half spectra `x`, (rows, n // 2 + 1) complex, into real rows (rows, n), times `scale`.
+
+    There is no 1/n in it. The imaginary parts of bin 0 and, for even n, of the last bin are ignored, as FFT libraries do.
+    """
+    work = torch.complex128 if wide else x.dtype
+    return _by_rows(x, _REAL[x.dtype], n, work, lambda columns: _c2r(columns, n, scale))
+
+
+def _by_rows(
+    x: Tensor, dtype: torch.dtype, length: int, work: torch.dtype, transform: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Apply `transform` to the rows, laid out as columns, as many at a time as the working memory holds.
+
+    Args:
+        x: (rows, any), strided in any way.
+        dtype: of the result, (rows, length), contiguous.
+        work: the dtype to compute in.
+        transform: from (any, columns) to (length, columns).
+    """
+    rows = x.shape[0]
+    out = x.new_empty((rows, length), dtype=dtype)
+    budget = WORKSPACE_BYTES.get(x.device.type, WORKSPACE_BYTES_ELSEWHERE)
+    width = max(length, x.shape[1]) * (16 if work in (torch.float64, torch.complex128) else 8)
+    at_once = max(1, budget // (3 * width))
+    for start in range(0, rows, at_once):
+        part = slice(start, start + at_once)
+        out[part].copy_(transform(x[part].t().contiguous().to(work)).t())
+    return out
+
+
+def _stages(x: Tensor, factors: tuple[int, ...], forward: bool, scale: float) -> Tensor:
+    """Transform the columns of `x`, (n, columns), contiguous, with n the product of `factors`."""
+    n, done = x.shape
+    rest = n
+    for radix in factors:
+        rest //= radix
+        y = _stage(x.view(radix, rest * done), forward, scale if rest == 1 else 1.0)
+        if rest == 1:
+            x = y
+        else:
+            x = y.new_empty((rest, radix, done))
+            factor = plans.twiddles(radix, rest, forward, y)[:, :, None]
+            torch.mul(y.view(radix, rest, done), factor, out=x.permute(1, 0, 2))
+        done *= radix
+    return x.view(n, -1)
+
+
+def _stage(x: Tensor, forward: bool, scale: float) -> Tensor:
+    """Transform the columns of `x`, (radix, columns), at once."""
+    radix = x.shape[0]
+    if radix > plans.MAX_RADIX:
+        return _bluestein(x.to(torch.complex128), forward, scale).to(x.dtype)
+    return torch.mm(plans.dft_matrix(radix, forward, scale, x), x)
+
+
+def _r2c(x: Tensor, scale: float) -> Tensor:
+    """Half spectra (n // 2 + 1, columns) of real columns (n, columns)."""
+    n, columns = x.shape
+    first, *others = plans.radices(n)
+    if first > plans.MAX_RADIX:
+        return _stages(torch.complex(x, torch.zeros_like(x)), (first, *others), True, scale)[: n // 2 + 1]
+    rest, half = n // first, first // 2 + 1
+    parts = torch.mm(plans.real_to_half(first, scale, x), x.view(first, rest * columns)).view(2, half, rest, columns)
+    y = torch.complex(parts[0], parts[1])
+    if rest == 1:
+        return y.view(half, columns)
+    z = y.new_empty((rest, half, columns))
+    torch.mul(y, plans.twiddles(first, rest, True, y)[:half, :, None], out=z.permute(1, 0, 2))
+    z = _stages(z.view(rest, half * columns), tuple(others), True, 1.0)
+    return _pick(z.view(rest * half, columns), *plans.half_spectrum_order(n, first, y))
+
+
+def _c2r(x: Tensor, n: int, scale: float) -> Tensor:
+    """Real columns (n, columns) of half spectra (n // 2 + 1, columns): `_r2c` run the other way."""
+    columns = x.shape[1]
+    first, *others = plans.radices(n)
+    if first > plans.MAX_RADIX:
+        return _stages(_whole_spectrum(x, n), (first, *others), False, scale).real
+    rest, half = n // first, first // 2 + 1
+    y = x
+    if rest > 1:
+        y = _pick(x, *plans.split_spectrum_order(n, first, x)).view(rest, half * columns)
+        y = _stages(y, tuple(others), False, 1.0).view(rest, half, columns)
+        y.mul_(plans.twiddles(rest, first, False, y)[:, :half, None])
+    parts = torch.view_as_real(y.view(rest, half, columns)).permute(3, 1, 0, 2).reshape(2 * half, rest * columns)
+    return torch.mm(plans.half_to_real(first, scale, parts), parts).view(n, columns)
+
+
+def _whole_spectrum(x: Tensor, n: int) -> Tensor:
+    """(n, columns) of half spectra (n // 2 + 1, columns), with real bins where a real signal has them."""
+    bins = n // 2 + 1
+    whole = torch.cat([x, x[1 : n - bins + 1].flip(0).conj()])
+    view = torch.view_as_real(whole)
+    view[0, :, 1] = 0
+    if n % 2 == 0:
+        view[n // 2, :, 1] = 0
+    return whole
+
+
+def _pick(x: Tensor, index: Tensor, sign: Tensor) -> Tensor:
+    """Rows `index` of `x`, (any, columns) complex, their imaginary parts times `sign`."""
+    y = x.index_select(0, index)
+    torch.view_as_real(y)[:, :, 1].mul_(sign)
+    return y
+
+
+def _bluestein(x: Tensor, forward: bool, scale: float) -> Tensor:
+    """Transform the columns of `x`, (n, columns) complex128, for any n, through a convolution of a friendly length."""
+    n, columns = x.shape
+    length = plans.convolution_length(n)
+    factors = plans.radices(length)
+    chirp = plans.chirp(n, forward, x)[:, None]
+    padded = x.new_zeros((length, columns))
+    torch.mul(x, chirp, out=padded[:n])
+    spectrum = _stages(padded, factors, True, 1.0)
+    spectrum.mul_(
+        plans.chirp_filter(n, length, forward, lambda column: _stages(column, factors, True, 1.0), x)[:, None]
+    )
+    result = _stages(spectrum, factors, False, 1.0)[:n] * chirp
+    return result.mul_(scale) if scale != 1.0 else result
