@@ -115,7 +115,8 @@ def half_to_real(n: int, scale: float, like: Tensor) -> Tensor:
 
     def build() -> Tensor:
         bins = _integers(n // 2 + 1)
-        weight = torch.where((bins == 0) | (2 * bins == n), scale, 2 * scale).to(torch.float64)
+        weight = torch.full((n // 2 + 1,), 2 * scale, dtype=torch.float64, device="cpu")
+        weight[(bins == 0) | (2 * bins == n)] = scale
         matrix = unit_circle(torch.outer(_integers(n), bins), n) * weight
         return torch.cat([matrix.real, -matrix.imag], dim=1)
 
@@ -166,7 +167,7 @@ def _index_and_sign(
 ) -> tuple[Tensor, Tensor]:
     return (
         _cached((*key, "index"), like, index),
-        _cached((*key, "sign"), like, lambda: torch.where(mirrored(), -1.0, 1.0).to(torch.float64)[:, None]),
+        _cached((*key, "sign"), like, lambda: 1.0 - 2.0 * mirrored().to(torch.float64)[:, None]),
     )
 
 
