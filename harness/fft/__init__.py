@@ -1,1 +1,16 @@
-"""Fourier transforms without cuFFT, for any PyTorch program."""
+"""Fourier transforms without cuFFT, for any PyTorch program.
+
+    from harness.fft import bypass, guard, inject
+
+    with guard("cuda"):    # cuFFT first, matrix products where it fails
+        spectrum = torch.stft(...)
+
+`bypass`, `guard` and `inject` act on every FFT of the process on one device, in all threads, from the call until
+`.close()` or the end of the `with` block. They nest, and closing restores what was there.
+"""
+
+from harness.fft.account import Account, Entry, Outcome
+from harness.fft.faults import Fault, inject
+from harness.fft.guarding import Bypass, Guard, bypass, guard
+
+__all__ = ["Account", "Bypass", "Entry", "Fault", "Guard", "Outcome", "bypass", "guard", "inject"]

@@ -32,9 +32,7 @@ def radices(n: int) -> tuple[int, ...]:
     if n <= MAX_RADIX:
         return (n,)
     choices = [
-        tuple(sorted((radix, *radices(n // radix)), key=_order))
-        for radix in range(2, MAX_RADIX + 1)
-        if n % radix == 0
+        tuple(sorted((radix, *radices(n // radix)), key=_order)) for radix in range(2, MAX_RADIX + 1) if n % radix == 0
     ]
     if choices:
         return min(choices, key=cost)
@@ -53,7 +51,7 @@ def cost(factors: tuple[int, ...]) -> int:
 
 @lru_cache(maxsize=1024)
 def convolution_length(n: int) -> int:
-    """The cheapest length of at least 2n - 1 without large prime factors: the convolution inside Bluestein's algorithm."""
+    """Find the cheapest length of at least 2n - 1 without large prime factors, for Bluestein's convolution."""
     candidates = []
     for odd in (1, 3, 5, 7, 9, 11, 13, 15):
         length = odd
@@ -82,14 +80,16 @@ def _sign(forward: bool) -> int:
 
 
 def dft_matrix(n: int, forward: bool, scale: float, like: Tensor) -> Tensor:
-    """(n, n): the transform of length n as a symmetric matrix, times `scale`, in the dtype and on the device of `like`."""
+    """(n, n): the transform of length n as a symmetric matrix, times `scale`, in the precision of `like`."""
     return _cached(
-        ("dft", n, forward, scale), like, lambda: unit_circle(_sign(forward) * torch.outer(*[_integers(n)] * 2), n) * scale
+        ("dft", n, forward, scale),
+        like,
+        lambda: unit_circle(_sign(forward) * torch.outer(*[_integers(n)] * 2), n) * scale,
     )
 
 
 def twiddles(radix: int, rest: int, forward: bool, like: Tensor) -> Tensor:
-    """(radix, rest): exp(-+ 2 pi i q j / (radix * rest)), between the stage of `radix` and the transform of length `rest`."""
+    """(radix, rest): exp(-+ 2 pi i q j / (radix * rest)), between a stage and the transform of length `rest`."""
     return _cached(
         ("twiddles", radix, rest, forward),
         like,
@@ -98,7 +98,7 @@ def twiddles(radix: int, rest: int, forward: bool, like: Tensor) -> Tensor:
 
 
 def real_to_half(n: int, scale: float, like: Tensor) -> Tensor:
-    """(2 * (n // 2 + 1), n), real: from n reals to the non-redundant half spectrum, real parts above imaginary parts."""
+    """(2 * (n // 2 + 1), n), real: from n reals to the half spectrum, real parts above imaginary parts."""
 
     def build() -> Tensor:
         matrix = unit_circle(-torch.outer(_integers(n // 2 + 1), _integers(n)), n) * scale

@@ -1,10 +1,11 @@
 """One-dimensional Fourier transforms made of matrix products, over the columns of a matrix.
 
-A transform of length n = r1 * r2 * ... is a chain of stages: one product with an r x r matrix for all columns at once, then
-twiddle factors, written in the order the next stage reads (Stockham's autosort form of the splitting of Cooley and Tukey,
-Math. Comp. 19, 1965). Work grows as n times the sum of the radices. Real transforms split off the first radix with real
-matrices and carry only the non-redundant half of it: half the work. A large prime factor becomes a convolution of a
-friendly length (Bluestein, IEEE Trans. AU-18, 1970), in float64, because the detour costs precision.
+A transform of length n = r1 * r2 * ... is a chain of stages: one product with an r x r matrix for all columns at
+once, then twiddle factors, written in the order the next stage reads (Stockham's autosort form of the splitting of
+Cooley and Tukey, Math. Comp. 19, 1965). Work grows as n times the sum of the radices. Real transforms split off the
+first radix with real matrices and carry only the non-redundant half of it: half the work. A large prime factor
+becomes a convolution of a friendly length (Bluestein, IEEE Trans. AU-18, 1970), in float64, because the detour costs
+precision.
 
 Columns never mix: a NaN or a loud signal in one leaves its neighbours as they are.
 
@@ -42,7 +43,7 @@ def c2c(x: Tensor, forward: bool, scale: float = 1.0, wide: bool = False) -> Ten
 
 
 def r2c(x: Tensor, scale: float = 1.0, wide: bool = False) -> Tensor:
-    """Forward transform of the real rows of `x`, (rows, n), into their half spectra (rows, n // 2 + 1), times `scale`."""
+    """Transform the real rows of `x`, (rows, n), into their half spectra (rows, n // 2 + 1), times `scale`; forward."""
     n = x.shape[1]
     work = torch.float64 if wide else x.dtype
     return _by_rows(x, _COMPLEX[x.dtype], n // 2 + 1, work, lambda columns: _r2c(columns, scale))
@@ -51,7 +52,7 @@ def r2c(x: Tensor, scale: float = 1.0, wide: bool = False) -> Tensor:
 def c2r(x: Tensor, n: int, scale: float = 1.0, wide: bool = False) -> Tensor:
     """Backward transform of the half spectra `x`, (rows, n // 2 + 1) complex, into real rows (rows, n), times `scale`.
 
-    There is no 1/n in it. The imaginary parts of bin 0 and, for even n, of the last bin are ignored, as FFT libraries do.
+    There is no 1/n in it. The imaginary parts of bin 0 and, for even n, of the last bin are ignored, as everywhere.
     """
     work = torch.complex128 if wide else x.dtype
     return _by_rows(x, _REAL[x.dtype], n, work, lambda columns: _c2r(columns, n, scale))

@@ -1,8 +1,8 @@
 """`aten::_fft_c2c`, `_fft_r2c` and `_fft_c2r` by matrix products: any dimensions, dtypes and strides.
 
 Each function takes what the operator takes and returns what it returns, dtype and strides included; half precision is
-computed in float32 and rounded once. What the operators refuse is not judged here: `understands` says whether a call is one
-of ours, and PyTorch's own kernel answers the others with its own error.
+computed in float32 and rounded once. What the operators refuse is not judged here: `understands` says whether a call is
+one of ours, and PyTorch's own kernel answers the others with its own error.
 """
 
 from __future__ import annotations
