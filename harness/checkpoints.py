@@ -2,7 +2,7 @@
 
 A file is a zip archive of tensors and plain data that `torch.load(weights_only=True)` reads, so it cannot run code. It
 holds a CRC-32 of every part, and the GPT's weights carry a SHA-256: a file that was cut short or altered is
-found and skipped. `best_model.pt` is a second name (hard link) of the best epoch's file where the file system has links.
+found and skipped. `best_model.pt` is a second name (hard link) of the best epoch's file, where links exist.
 """
 
 from __future__ import annotations

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
+# One thread a process: two processes of two threads each on two cores wait for one another most of the time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +16,6 @@ import pytest
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Variables of the machine that runs the tests must not reach the runs under test."""
-    import os
-
     bare = {"NUM_EPOCHS", "MAX_TRAIN_SAMPLES", "MAX_VAL_SAMPLES", "SAVE_EVERY_N_EPOCHS"}
     for name in list(os.environ):
         if name.startswith("CUFFT_HARNESS_") or name in bare:

@@ -125,7 +125,7 @@ def test_features_are_computed_once(short_run: dict[str, Any], uninterrupted: Pa
 
 
 def test_lora_trains_adapters_and_saves_plain_weights(short_run: dict[str, Any], tiny: Path, tmp_path: Path):
-    """With lora_rank only adapters are trained; the checkpoint's plain weights fit the base model and differ from it."""
+    """With lora_rank only adapters are trained; the checkpoint's plain weights fit the base model, changed."""
     from harness.xtts.directory import ModelDirectory, gpt_state
     from harness.xtts.directory import load as load_model
 

@@ -15,8 +15,8 @@ from harness.training.settings import Settings, read_settings
 def command(config: Path | None = None, **flags: Any) -> int:
     """Fine-tune XTTS with its own loss, and hear every epoch.
 
-    After each saved epoch a worker process speaks a sentence with the new weights: on the GPU, on the GPU without cuFFT,
-    or on the CPU, whichever its probes find working. Training goes on meanwhile. Run the same command again and it
+    After each saved epoch a worker process speaks a sentence with the new weights: on the GPU, on the GPU without
+    cuFFT, or on the CPU, whichever its probes find working. Training goes on meanwhile. Run the same command again and it
     goes on where it stopped.
 
     Every flag can also stand in a TOML file (--config) or in the environment as CUFFT_HARNESS_NAME; NUM_EPOCHS,

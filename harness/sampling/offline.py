@@ -1,4 +1,4 @@
-"""Samples after the fact: from one checkpoint, or from all of a run, by the same worker that samples during training."""
+"""Samples after the fact: from one checkpoint, or from all of a run, by the worker that samples during training."""
 
 from __future__ import annotations
 

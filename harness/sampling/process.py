@@ -14,6 +14,9 @@ from pathlib import Path
 from harness import processes
 from harness.sampling.protocol import LONGEST_LINE, Answer, ProtocolError, Request
 
+START_LIMIT = 300.0
+"""Seconds for the worker to import torch and TTS and to load the model; from a cold disk that takes minutes."""
+
 
 class WorkerFailed(RuntimeError):
     """The worker hung, crashed or talked nonsense; it has been ended. The message says which, in one line."""
@@ -25,7 +28,7 @@ class WorkerProcess:
     Args:
         model: the base model's directory.
         log: file that gets what the worker prints.
-        time_limit: seconds for the start, and for each answer.
+        time_limit: seconds for each answer; the start has `START_LIMIT`.
     """
 
     def __init__(self, model: Path, log: Path, time_limit: float) -> None:
@@ -34,7 +37,7 @@ class WorkerProcess:
         self._buffer = b""
         with log.open("ab") as stderr:
             self._process = processes.start(
-                [sys.executable, "-m", "harness.sampling.worker", str(model)],
+                [sys.executable, "-m", "harness.sampling", str(model), str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stderr=stderr.fileno(),
             )
@@ -43,7 +46,7 @@ class WorkerProcess:
         self._requests, self._answers = self._process.stdin, self._process.stdout
         os.set_blocking(self._answers.fileno(), False)
         self.process_id = self._process.pid
-        self._expect(0)
+        self._expect(0, max(START_LIMIT, time_limit))
 
     def ask(self, request: Request) -> Answer:
         """Send a request and wait for its answer.
@@ -56,7 +59,7 @@ class WorkerProcess:
             self._requests.flush()
         except OSError as error:
             raise self._given_up(f"the worker is gone ({self._ending()})") from error
-        return self._expect(request.number)
+        return self._expect(request.number, self._time_limit)
 
     def end(self) -> None:
         """Let the worker finish by closing its stdin; end it by force if it does not."""
@@ -67,8 +70,8 @@ class WorkerProcess:
             pass
         self._end_by_force()
 
-    def _expect(self, number: int) -> Answer:
-        line = self._read_line()
+    def _expect(self, number: int, time_limit: float) -> Answer:
+        line = self._read_line(time_limit)
         try:
             answer = Answer.from_line(line)
             if answer.number != number:
@@ -77,13 +80,13 @@ class WorkerProcess:
             raise self._given_up(f"the worker talks nonsense: {problem}") from problem
         return answer
 
-    def _read_line(self) -> bytes:
-        deadline = time.monotonic() + self._time_limit
+    def _read_line(self, time_limit: float) -> bytes:
+        deadline = time.monotonic() + time_limit
         with selectors.DefaultSelector() as selector:
             selector.register(self._answers, selectors.EVENT_READ)
             while b"\n" not in self._buffer:
                 if not selector.select(max(0.0, deadline - time.monotonic())):
-                    raise self._given_up(f"the worker did not answer within {self._time_limit:g} s")
+                    raise self._given_up(f"the worker did not answer within {time_limit:g} s")
                 block = self._answers.read(1 << 16)
                 if not block:
                     raise self._given_up(f"the worker is gone ({self._ending()})")

@@ -1,8 +1,8 @@
 """Failures acted out on purpose, so that what happens then can be seen and tested: `--inject`.
 
 Each item is ``KIND`` or ``KIND@EPOCH``. A cuFFT code makes every FFT on the accelerator fail with PyTorch's own words,
-as a broken cuFFT does; the other kinds are what a process can do. They strike the best tier only, so the sample is made one
-tier further down. On a machine without a GPU the CPU stands in for the accelerator.
+as a broken cuFFT does; the other kinds are what a process can do, and strike the first attempt at a sample only. On a
+machine without a GPU the CPU stands in for the accelerator.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def parse(text: str) -> tuple[Rehearsal, ...]:
         if not known or (epoch and not epoch.isdecimal()):
             raise UserError(
                 f"cannot inject `{item}`.",
-                f"Give a cuFFT code such as CUFFT_INVALID_SIZE or one of {', '.join(PROCESS_KINDS)}; @EPOCH may follow.",
+                f"Give a code such as CUFFT_INVALID_SIZE or one of {', '.join(PROCESS_KINDS)}; @EPOCH may follow.",
             )
         items.append(Rehearsal(kind, int(epoch) if epoch else None))
     return tuple(items)

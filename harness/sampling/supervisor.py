@@ -1,7 +1,7 @@
 """The trainer's side of sampling: a thread that hands orders to the worker and brings back checked files.
 
-The trainer calls `order` (returns at once), `news` (what has happened since) and, at the end, `wait` and `close`. Nothing
-here can raise into the training loop: what goes wrong becomes a record with its reasons.
+The trainer calls `order` (returns at once), `news` (what has happened since) and, at the end, `wait` and `close`.
+Nothing here can raise into the training loop: what goes wrong becomes a record with its reasons.
 """
 
 from __future__ import annotations
@@ -202,12 +202,13 @@ class Supervisor:
         given_up: list[dict[str, str]] = []
         rehearse = rehearsal.for_epoch(self._rehearsals, order.epoch)
         to_try = deque(self._ladder.order())
+        tried_again = False
         while to_try:
             placement = to_try.popleft()
             began = time.perf_counter()
             try:
-                # Failures of the process strike the best step only; a broken cuFFT stays broken on the next one.
-                act_out = rehearse if placement == self._ladder.steps[0] or rehearse.startswith("CUFFT_") else ""
+                # Failures of the process strike the first attempt; a broken cuFFT stays broken on the next tier.
+                act_out = "" if given_up and not rehearse.startswith("CUFFT_") else rehearse
                 answer = self._ask(order, placement, act_out)
                 examination = examine(self._folder.spoken(order.epoch))
                 files = self._folder.publish(order.epoch, order.reference, order.in_epochs, order.in_best)
@@ -217,8 +218,9 @@ class Supervisor:
                 self._ladder.failed(placement)
                 if self._closing:
                     break
-                # A worker that died at the last step (killed for memory, say) gets one more try with a fresh process.
-                if not to_try and isinstance(problem, WorkerFailed) and len(given_up) <= len(self._ladder.steps):
+                # What can be chance (a process killed for memory, a half-written file) gets one more try at the end.
+                if not to_try and not isinstance(problem, _NotMade) and not tried_again:
+                    tried_again = True
                     to_try.append(placement)
                 continue
             self._ladder.made(placement)

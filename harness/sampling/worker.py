@@ -1,18 +1,14 @@
 """The process that speaks: XTTS loaded once and kept warm, requests in on stdin, answers out on stdout.
 
-Started by the supervisor as ``python -m harness.sampling.worker MODEL_DIRECTORY``. It has a CUDA context of its own, which
-nothing that training did can have damaged, and takes nothing from a request but the GPT's weights and the words to say.
-Whatever libraries print goes to stderr. It ends when stdin closes, and with its parent.
+Started by the supervisor through `harness.sampling.__main__`. It has a CUDA context of its own, which nothing that
+training did can have damaged, and takes nothing from a request but the GPT's weights and the words to say.
 """
 
 from __future__ import annotations
 
-import ctypes
-import os
-import signal
-import sys
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 from TTS.tts.models.xtts import Xtts
@@ -167,28 +163,12 @@ def _one_line(error: BaseException) -> str:
     return (str(error).strip() or "no message").splitlines()[0][:300]
 
 
-def end_with_parent() -> None:
-    """Ask Linux to kill this process when its parent is gone, so that no stray worker holds a GPU."""
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL, 0, 0, 0)
-
-
-def main() -> None:
-    """Greet, then answer requests until stdin closes."""
-    end_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the trainer's to handle; it ends the worker itself
-    answers = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)
-    os.nice(10)  # training comes first where both want the same cores
-    worker = Worker(ModelDirectory.at(Path(sys.argv[1])))
+def serve(directory: Path, requests: BinaryIO, answers: BinaryIO) -> None:
+    """Load the model, greet, then answer requests until they end."""
+    worker = Worker(ModelDirectory.at(directory))
     answers.write(Answer(0, made=True).to_line())
-    for line in sys.stdin.buffer:
+    for line in requests:
         request = Request.from_line(line)
         if request.rehearse == "garbage":
             answers.write(rehearsal.garbage())
         answers.write(worker.handle(request).to_line())
-
-
-if __name__ == "__main__":
-    main()

@@ -14,7 +14,7 @@ TARGETS = ["c_attn", "c_proj", "c_fc"]
 
 
 def add_adapters(gpt: nn.Module, rank: int) -> None:
-    """Freeze the GPT and put adapters of `rank` into its blocks; their scale is 2, as usual (alpha is twice the rank)."""
+    """Freeze the GPT and put adapters of `rank` into its blocks; their scale is 2 (alpha is twice the rank)."""
     gpt.requires_grad_(False)
     config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=TARGETS, fan_in_fan_out=True)
     inject_adapter_in_model(config, gpt)

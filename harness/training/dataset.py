@@ -113,8 +113,8 @@ class Batches:
         """The slices so that coqui's GPT masks the right codes.
 
         It divides by the hop length of the conditioning mel and takes the result for positions of codes, of which there
-        is one per 1024 samples. With hop length 256 it so masks four times too much, on a short clip every code; then the
-        loss of a batch of one is NaN. Given in this unit, its division ends at the codes that are meant.
+        is one per 1024 samples. With hop length 256 it so masks four times too much, on a short clip nearly every code.
+        Given in this unit, its division ends at the codes that are meant.
         """
         return torch.tensor(slices) // CODE_STRIDE * self._hop_length
 

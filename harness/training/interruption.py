@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a closed terminal: note the wish, finish the step, save, leave. A second Ctrl-C leaves at once."""
+"""Ctrl-C, SIGTERM, a closed terminal: note the wish, finish the step, save, leave. A second Ctrl-C ends at once."""
 
 from __future__ import annotations
 

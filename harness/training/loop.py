@@ -1,4 +1,4 @@
-"""The training loop, from top to bottom: resume, epochs of steps, validation, checkpoint, then the order for a sample."""
+"""The training loop: resume, epochs of steps, validation, checkpoint, and only then the order for a sample."""
 
 from __future__ import annotations
 
@@ -316,8 +316,19 @@ class Trainer:
 
 
 _SHAPING = frozenset(
-    ["data", "max_train_samples", "batch_size", "gradient_accumulation_steps", "learning_rate", "warmup_steps"]
-    + ["weight_decay", "max_grad_norm", "mixed_precision", "seed", "num_epochs"]
+    (
+        "data",
+        "max_train_samples",
+        "num_epochs",
+        "batch_size",
+        "gradient_accumulation_steps",
+        "learning_rate",
+        "warmup_steps",
+        "weight_decay",
+        "max_grad_norm",
+        "mixed_precision",
+        "seed",
+    )
 )
 """Settings whose change makes a resumed run another run than the uninterrupted one."""
 

@@ -1,4 +1,4 @@
-"""Everything before the first step: model, checked data set, cached features. Every mistake of the user's shows here."""
+"""Everything before the first step: model, checked data set, cached features. A user's mistakes show here."""
 
 from __future__ import annotations
 

@@ -82,6 +82,8 @@ def _train(
         )
         if settings.resume:
             trainer.resume()
+            if sampling:
+                sampling.catch_up(trainer, folder)
         elif folder.newest() is not None:
             raise UserError(
                 f"{output} holds a run already.", "Leave out --no-resume to go on, or give another --output."
@@ -129,7 +131,6 @@ def _summarize(
     made = [record for record in sampling.records if record.outcome == "made"]
     tiers = sorted({f"{record.tier}" for record in made})
     lost = len(sampling.records) - len(made)
-    display.say(
-        f"samples: {len(made)} made on tier {', '.join(tiers) or 'none'}"
-        f"{f', {lost} not made (reasons in {sampling.folder.manifest})' if lost else ''}; listen in {sampling.folder.folder}"
-    )
+    not_made = f", {lost} not made (reasons in {sampling.folder.manifest})" if lost else ""
+    display.say(f"samples: {len(made)} made on tier {', '.join(tiers) or 'none'}{not_made}")
+    display.say(f"listen in {sampling.folder.folder}")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 
 import torch
 
 from harness.checkpoints import Checkpoint, CheckpointFolder
 from harness.errors import UserError
+from harness.files import read_json_lines
 from harness.sampling import rehearsal
 from harness.sampling.artefacts import SampleFolder
 from harness.sampling.supervisor import Order, Record, Spec, Supervisor
@@ -59,11 +61,9 @@ class RunSamples:
     def order(self, checkpoint: Checkpoint, best: bool, trainer: Trainer, folder: CheckpointFolder) -> None:
         """Order the sample of a checkpoint just written, where the settings want one."""
         epoch = checkpoint.complete_epochs
-        every = self._settings.sample_every_n_epochs or self._settings.save_every_n_epochs
-        in_epochs = epoch % every == 0
+        in_epochs, voice = self._is_due(epoch), self._voice(epoch)
         if not (in_epochs or best):
             return
-        voice = self._voices[(epoch - 1) % len(self._voices)]
         path = folder.epoch_path(epoch)
         if not self._must_take_turns():
             self._supervisor.order(Order(epoch, path, voice, in_epochs, best))
@@ -73,6 +73,18 @@ class RunSamples:
             self._supervisor.order(Order(epoch, path, voice, in_epochs, best, rest_after=True, trainer_stages=seconds))
             self._supervisor.wait(4 * self._settings.sample_time_limit)  # three tiers and a second try at most
         log.info("training stood aside for the sample: unload %.1f s, reload %.1f s", *seconds.values())
+
+    def catch_up(self, trainer: Trainer, folder: CheckpointFolder) -> None:
+        """Order the samples that the last session of this run did not get to make."""
+        made = {line["epoch"] for line in read_json_lines(self.folder.manifest) if line.get("outcome") == "made"}
+        lowest = math.inf
+        for losses in trainer.history:
+            best, lowest = losses.validation < lowest, min(lowest, losses.validation)
+            path = folder.epoch_path(losses.epoch)
+            if losses.epoch not in made and path.exists() and (self._is_due(losses.epoch) or best):
+                self._supervisor.order(
+                    Order(losses.epoch, path, self._voice(losses.epoch), self._is_due(losses.epoch), best)
+                )
 
     def see_to_news(self) -> None:
         """Tell the user what the sampler has done since the last call."""
@@ -102,6 +114,13 @@ class RunSamples:
         """End the worker and tell what became of the rest."""
         self._supervisor.close()
         self.see_to_news()
+
+    def _is_due(self, epoch: int) -> bool:
+        every = self._settings.sample_every_n_epochs or self._settings.save_every_n_epochs
+        return epoch % every == 0
+
+    def _voice(self, epoch: int) -> Path:
+        return self._voices[(epoch - 1) % len(self._voices)]
 
     def _must_take_turns(self) -> bool:
         if self._settings.take_turns != "auto":

@@ -1,8 +1,8 @@
 """What training needs of a clip, computed once: the mel that conditions the GPT and the audio codes it learns to write.
 
 Both come from the same classes and sizes as coqui's recipe (`TTS.tts.layers.xtts.trainer.gpt_trainer`): a mel of n_fft
-2048 (4096 without the perceiver resampler) for conditioning, and a mel of n_fft 1024 that the DVAE turns into codes, one
-per 1024 samples. These mels are the only FFTs of training, so this is where training meets cuFFT.
+2048 (4096 without the perceiver resampler) for conditioning, and a mel of n_fft 1024 that the DVAE turns into codes,
+one per 1024 samples. These mels are the only FFTs of training, so this is where training meets cuFFT.
 """
 
 from __future__ import annotations
