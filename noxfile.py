@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import nox
@@ -26,9 +28,21 @@ def _install(session: nox.Session, *packages: str, extras: str = "train,report")
 
 @nox.session(python=PYTHON)
 def demo(session: nox.Session) -> None:
-    """Probe this machine, fine-tune the tiny XTTS on the built-in speech, and say where to listen."""
+    """Probe this machine, fine-tune the tiny XTTS on the built-in speech, and say where to listen.
+
+    `nox -s demo -- --inject CUFFT_INVALID_SIZE` shows the same with a broken cuFFT acted out.
+    """
     _install(session)
-    session.run("cufft-harness", "train", "--output", "demo-output", *session.posargs)
+    session.run("cufft-harness", "doctor", "--quick", success_codes=range(256))
+    output = next(path for path in _names("demo-output") if not path.exists())
+    settings = ["--num-epochs", "3", "--learning-rate", "3e-4", "--warmup-steps", "3", "--sample-max-seconds", "3"]
+    session.run("cufft-harness", "train", "--output", str(output), *settings, *session.posargs)
+
+
+def _names(first: str) -> Iterator[Path]:
+    """demo-output, demo-output-2, ...: every demonstration starts afresh and removes nothing."""
+    yield Path(first)
+    yield from (Path(f"{first}-{number}") for number in itertools.count(2))
 
 
 @nox.session(python=PYTHON)

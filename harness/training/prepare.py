@@ -52,7 +52,7 @@ def prepare(settings: Settings, output: Path, device: torch.device, display: Dis
     data_set = read_data_set(settings.data, settings.language, settings.validation_fraction)
     if settings.sample_reference is not None and not settings.sample_reference.expanduser().is_file():
         raise UserError(f"no reference clip at {settings.sample_reference}.")
-    display.say(f"model {settings.model}, data {data_set.root}, output {output}")
+    display.say(f"training on {_describe(device)}; model {settings.model}; data {data_set.root}; output {output}")
     model = resolve(settings.model, output, settings.accept_licence)
     xtts = load(model)
     _check_sample_text(settings, xtts.tokenizer.encode, int(xtts.args.gpt_max_text_tokens))
@@ -74,6 +74,13 @@ def prepare(settings: Settings, output: Path, device: torch.device, display: Dis
         f"training mels: {transforms}; ready after {time.perf_counter() - began:.1f} s"
     )
     return Prepared(settings, model, audited, data, TrainingModel(gpt_for_training(xtts)), voices)
+
+
+def _describe(device: torch.device) -> str:
+    """The device in words a user knows."""
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)} ({device})"
+    return "the CPU" if torch.cuda.is_available() else "the CPU (PyTorch finds no usable GPU)"
 
 
 def _check_sample_text(settings: Settings, encode: Callable[[str, str], list[int]], limit: int) -> None:
