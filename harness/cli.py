@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, MachineError
 
 # name -> (module with a function `command`, one line for the overview)
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -22,7 +22,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
 def _load(name: str) -> Any:
     """Import the command's module and build its click command."""
     one = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    function = importlib.import_module(COMMANDS[name][0]).command
+    try:
+        function = importlib.import_module(COMMANDS[name][0]).command
+    except ModuleNotFoundError as error:
+        advice = "pip install 'cufft-harness[train]'"
+        raise MachineError(f"`{name}` needs {error.name}, which is not installed.", advice) from error
     settings = getattr(function, "command_settings", {})
     one.command(name=name, **settings)(function)
     return typer.main.get_command(one)

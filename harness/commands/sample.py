@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, Optional
 
 import typer
 
-from harness.errors import MachineError, UserError
+from harness.commands import extra
+from harness.errors import UserError
 
 if TYPE_CHECKING:
     from harness.sampling.offline import Found
@@ -36,13 +37,10 @@ def command(
 
     The samples come from the same worker process, tiers and checks as during training, and get a manifest of their own.
     """
-    try:
+    with extra("train"):
         from harness.sampling import offline
         from harness.sampling.supervisor import Spec
         from harness.xtts.registry import resolve
-    except ImportError as error:
-        advice = "Install with: pip install 'cufft-harness[train]'"
-        raise MachineError(f"{error.name or error} is missing.", advice) from error
 
     found = offline.find(checkpoint)
     base = resolve(model or found.settings["model"], found.output)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 
-from harness.errors import MachineError
+from harness.commands import extra
 from harness.training.settings import Settings, read_settings
 
 
@@ -16,19 +16,15 @@ def command(config: Path | None = None, **flags: Any) -> int:
     """Fine-tune XTTS with its own loss, and hear every epoch.
 
     After each saved epoch a worker process speaks a sentence with the new weights: on the GPU, on the GPU without
-    cuFFT, or on the CPU, whichever its probes find working. Training goes on meanwhile. Run the same command again and it
-    goes on where it stopped.
+    cuFFT, or on the CPU, whichever its probes find working. Training goes on meanwhile. Run the same command again and
+    it goes on where it stopped.
 
     Every flag can also stand in a TOML file (--config) or in the environment as CUFFT_HARNESS_NAME; NUM_EPOCHS,
     MAX_TRAIN_SAMPLES, MAX_VAL_SAMPLES and SAVE_EVERY_N_EPOCHS work bare.
     """
     settings = read_settings(flags, config)
-    try:
+    with extra("train"):
         from harness.training.run import train
-    except ImportError as error:
-        raise MachineError(
-            f"{error.name or error} is missing.", "Install with: pip install 'cufft-harness[train]'"
-        ) from error
     return train(settings)
 
 
