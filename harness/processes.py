@@ -7,12 +7,14 @@ sleep) survives even SIGKILL; that is reported as *unkillable*, not waited for.
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 LADDER = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 
@@ -103,6 +105,44 @@ def run(
     return Finished(
         process.poll(), timed_out, time.monotonic() - began, out.decode(errors="replace"), err.decode(errors="replace")
     )
+
+
+_FORWARDED = frozenset(
+    {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH}
+)
+
+
+def take_place(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
+    """Run `command` as if it were this process: same terminal, same standard streams, same process group.
+
+    Signals sent to this process go on to the child, which decides what they mean; those of the terminal (Ctrl-C) reach
+    it without our help. There is no time limit. Call it from the main thread of a process that has no other.
+
+    Returns:
+        The exit status; negative is the signal that ended the child.
+    """
+    watched = _FORWARDED | {signal.SIGCHLD}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, watched)
+    try:
+        process = subprocess.Popen(
+            list(command), env=env, preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        )
+        while process.poll() is None:
+            arrived = signal.sigwaitinfo(watched)
+            if arrived.si_signo != signal.SIGCHLD and arrived.si_code <= 0:  # positive: sent by the kernel, to us all
+                process.send_signal(arrived.si_signo)
+        return process.returncode
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def end_by_signal(number: int) -> NoReturn:
+    """End this process by a signal, as a shell expects of one whose child was ended so; no core file of our own."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    if number not in (signal.SIGKILL, signal.SIGSTOP):
+        signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    os._exit(128 + number)  # only if the signal was not deadly
 
 
 def _signal_group(group: int, signal_number: signal.Signals) -> None:
