@@ -16,6 +16,7 @@ from harness.errors import HarnessError, MachineError
 COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("harness.commands.train", "Fine-tune XTTS; a sample of every epoch appears by itself."),
     "sample": ("harness.commands.sample", "Make samples from the checkpoints of a run, after the fact."),
+    "run": ("harness.commands.run", "Run any PyTorch program with its FFTs guarded."),
 }
 
 

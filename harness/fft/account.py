@@ -72,5 +72,10 @@ class Account:
         with self._lock:
             return dict(self._counts.most_common())
 
+    def clear(self) -> None:
+        """Forget everything, also a lock that another thread held when this process was forked."""
+        self._lock = threading.Lock()
+        self._counts = Counter()
+
     def __len__(self) -> int:
         return sum(self.entries().values())
