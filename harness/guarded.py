@@ -126,44 +126,46 @@ class _ThenGuard(importlib.abc.Loader):
 def _obey(orders: Orders) -> None:
     """Open the layers for the rest of the process; it never fails the program."""
     try:
-        fft = _import_our_fft()
+        accounting, faults, guarding = _import_our("harness.fft.account", "harness.fft.faults", "harness.fft.guarding")
         if orders.inject:
-            fft.inject(orders.inject, orders.device)
+            faults.inject(orders.inject, orders.device)
         if orders.mode == "bypass":
-            fft.bypass(orders.device)
+            guarding.bypass(orders.device)
         else:
             report = _Report(Path(orders.directory))
-            account = fft.Account(on_change=report.write)
-            report.account = account
-            fft.guard(orders.device, verify=orders.verify, account=account)
+            report.account = accounting.Account(on_change=report.write)
+            guarding.guard(orders.device, verify=orders.verify, account=report.account)
     except Exception as error:
         # An old torch, a half-installed one: the program may still do what it did before.
         sys.stderr.write(f"cufft-harness run: this process is not guarded: {error}\n")
 
 
-def _import_our_fft() -> Any:
-    """`harness.fft` of this installation, also where the program has a module called `harness`."""
-    foreign = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "harness"}
-    spec = importlib.machinery.PathFinder.find_spec("harness")
-    hidden = bool(foreign) or (spec is not None and spec.origin != str(_PACKAGE / "__init__.py"))
-    if any(getattr(module, "__file__", None) == str(_PACKAGE / "__init__.py") for module in foreign.values()):
-        sys.modules.update(foreign)
-        return importlib.import_module("harness.fft")
-    ours = importlib.util.spec_from_file_location(
-        "harness", _PACKAGE / "__init__.py", submodule_search_locations=[str(_PACKAGE)]
-    )
-    if ours is None or ours.loader is None:
+def _import_our(*names: str) -> list[Any]:
+    """Modules of this installation, also where the program has a module called `harness`, which it keeps."""
+    own = str(_PACKAGE / "__init__.py")
+    present = _take_out()
+    if getattr(present.get("harness"), "__file__", None) == own:
+        sys.modules.update(present)
+        return [importlib.import_module(name) for name in names]
+    found = importlib.machinery.PathFinder.find_spec("harness")
+    foreign = bool(present) or (found is not None and found.origin != own)
+    spec = importlib.util.spec_from_file_location("harness", own, submodule_search_locations=[str(_PACKAGE)])
+    if spec is None or spec.loader is None:
         raise ImportError("the package's files are gone")
-    package = importlib.util.module_from_spec(ours)
+    package = importlib.util.module_from_spec(spec)
     sys.modules["harness"] = package
     try:
-        ours.loader.exec_module(package)
-        return importlib.import_module("harness.fft")
+        spec.loader.exec_module(package)
+        return [importlib.import_module(name) for name in names]
     finally:
-        if hidden:
-            for name in [name for name in sys.modules if name.partition(".")[0] == "harness"]:
-                del sys.modules[name]
-            sys.modules.update(foreign)
+        if foreign:
+            _take_out()
+            sys.modules.update(present)
+
+
+def _take_out() -> dict[str, ModuleType]:
+    """Remove `harness` and what is inside it from the imported modules."""
+    return {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "harness"}
 
 
 class _Report:

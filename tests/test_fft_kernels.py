@@ -221,7 +221,10 @@ def test_compile_of_a_caller(by_products):
 
     x = torch.randn(16, 30)
     expected = power(x)
-    compiled = torch.compile(power, backend="aot_eager")
+    try:
+        compiled = torch.compile(power, backend="aot_eager")
+    except RuntimeError as error:  # torch 2.0 on Python 3.11
+        pytest.skip(str(error))
     with bypass("cpu"):
         torch.testing.assert_close(compiled(x), expected, rtol=1e-4, atol=1e-3)
     assert by_products["calls"] >= 1
@@ -268,13 +271,7 @@ def test_inject_speaks_pytorchs_words(code):
 
 def test_inject_refuses_what_it_does_not_know():
     """A mistyped code or operator is one line that names the known ones, and nothing stays open."""
-    for arguments in (
-        {"code": "CUFFT_NOPE"},
-        {"code": 99},
-        {"code": 0},
-        {"code": 5, "ops": ["rfft"]},
-        {"code": 5, "ops": []},
-    ):
+    for code, ops in (("CUFFT_NOPE", ["r2c"]), (99, ["r2c"]), (0, ["r2c"]), (5, ["rfft"]), (5, [])):
         with pytest.raises(UserError):
             inject(code, "cpu", ops=ops)
 

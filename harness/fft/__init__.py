@@ -9,6 +9,8 @@
 `.close()` or the end of the `with` block. They nest, and closing restores what was there.
 """
 
+import torch as _torch  # noqa: F401 - first: under `cufft-harness run` its import comes back here, for the modules below
+
 from harness.fft.account import Account, Entry, Outcome
 from harness.fft.faults import Fault, inject
 from harness.fft.guarding import Bypass, Guard, bypass, guard

@@ -1,0 +1,193 @@
+"""`cufft-harness run`: the program notices nothing, its children are guarded, an account follows."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from harness import guarded
+
+PROGRAM = """
+import sys, torch
+assert "torch" in sys.modules
+print(sys.argv[1:], __name__, sys.argv[0], flush=True)
+signal = torch.ones(512)
+peak = torch.fft.rfft(signal).abs().max().item()
+assert abs(peak - 512) < 1e-3, peak
+sys.exit(7)
+"""
+LOADER = """
+import torch
+class Spectra(torch.utils.data.Dataset):
+    def __len__(self): return 6
+    def __getitem__(self, index): return torch.fft.rfft(torch.ones(64)).abs()
+if __name__ == "__main__":
+    for context in ("fork", "spawn"):
+        loader = torch.utils.data.DataLoader(Spectra(), num_workers=1, multiprocessing_context=context)
+        assert sum(len(batch) for batch in loader) == 6
+"""
+
+
+def start(*arguments, cwd, **environment):
+    command = [sys.executable, "-m", "harness", "run", "--device", "cpu", *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+    return subprocess.Popen(
+        command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def run(*arguments, cwd, **environment):
+    process = start(*arguments, cwd=cwd, **environment)
+    out, err = process.communicate(timeout=180)
+    return process.returncode, out, err
+
+
+def test_script_with_its_own_arguments_and_exit_code(tmp_path):
+    """The script sees its own argv and name; its exit code is ours; the failure is answered and accounted for."""
+    (tmp_path / "prog.py").write_text(PROGRAM)
+    code, out, err = run("--inject", "CUFFT_INVALID_SIZE", "--", "prog.py", "--mode", "x", "-m", cwd=tmp_path)
+    assert code == 7, err
+    assert out == "['--mode', 'x', '-m'] __main__ prog.py\n"
+    assert "1 transform in one process saved" in err
+    assert "r2c of 512 float32 on cpu: CUFFT_INVALID_SIZE, answered by matrix products" in err
+    assert "cufft-harness doctor" in err
+
+
+def test_without_the_guard_the_same_program_dies(tmp_path):
+    """The injection is real: in bypass the library is never asked, unguarded the program would end in the error."""
+    (tmp_path / "prog.py").write_text(
+        "from harness.fft import inject\ninject('CUFFT_INVALID_SIZE', 'cpu')\n" + PROGRAM.replace("assert", "pass #")
+    )
+    plain = subprocess.run([sys.executable, "prog.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert plain.returncode == 1
+    assert "RuntimeError: cuFFT error: CUFFT_INVALID_SIZE" in plain.stderr
+    code, _, err = run("--mode", "bypass", "--", "prog.py", cwd=tmp_path)
+    assert code == 7, err
+    assert "saved" not in err
+
+
+def test_module_and_nothing_caught(tmp_path):
+    """`-m module` runs the module; a sound library leaves nothing to tell."""
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "__main__.py").write_text(PROGRAM)
+    code, out, err = run("--verify", "--", "-m", "package", "a", cwd=tmp_path)
+    assert code == 7, err
+    assert out.startswith("['a'] __main__")
+    assert err == ""
+
+
+def test_data_loader_workers_are_guarded(tmp_path):
+    """Forked and spawned workers meet the same broken library, and are in the account."""
+    (tmp_path / "loader.py").write_text(LOADER)
+    code, _, err = run("--inject", "CUFFT_INTERNAL_ERROR", "--", "loader.py", cwd=tmp_path)
+    assert code == 0, err
+    assert "12 transforms in 2 processes saved" in err
+
+
+def test_signals_reach_the_program_and_its_death_is_ours(tmp_path):
+    """SIGTERM sent to `run` is handled by the program; a program killed by a signal ends us by the same signal."""
+    (tmp_path / "wait.py").write_text(
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(5))\n"
+        "print('ready', flush=True)\ntime.sleep(60)\n"
+    )
+    process = start("--", "wait.py", cwd=tmp_path)
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert process.returncode == 5
+    (tmp_path / "die.py").write_text("import os\nos.kill(os.getpid(), 9)\n")
+    code, _, _ = run("--", "die.py", cwd=tmp_path)
+    assert code == -signal.SIGKILL
+
+
+def test_interrupt_from_the_terminal_arrives_once(tmp_path):
+    """SIGINT sent to `run` alone is passed on, and the program's own traceback and exit are kept."""
+    (tmp_path / "wait.py").write_text(
+        "import time\ncount = 0\nprint('ready', flush=True)\n"
+        "try: time.sleep(60)\nexcept KeyboardInterrupt:\n"
+        "    try: time.sleep(0.5)\n    except KeyboardInterrupt: raise SystemExit(9)\n    raise SystemExit(3)\n"
+    )
+    process = start("--", "wait.py", cwd=tmp_path)
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 3
+
+
+def test_a_sitecustomize_of_the_user_still_runs(tmp_path):
+    """The one our hook hides is run all the same; so is a module called `harness` of the program's own."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text("import builtins\nbuiltins.was_here = True\n")
+    (tmp_path / "harness.py").write_text("MINE = True\n")
+    (tmp_path / "prog.py").write_text(
+        "import torch, harness\nassert was_here\nassert harness.MINE\n"
+        "assert torch.fft.rfft(torch.ones(8)).abs().max() == 8\nassert torch.__loader__.name == 'torch'\n"
+    )
+    command = "import harness.cli; harness.cli.main()"
+    finished = subprocess.run(
+        [
+            sys.executable,
+            "-P",
+            "-c",
+            command,
+            "run",
+            "--device",
+            "cpu",
+            "--inject",
+            "CUFFT_INVALID_SIZE",
+            "--",
+            "prog.py",
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert "1 transform in one process saved" in finished.stderr
+
+
+def test_a_program_without_torch_imports_no_torch(tmp_path):
+    """The hook waits for torch; a program that does not use it starts as fast as before."""
+    (tmp_path / "light.py").write_text(
+        "import sys\nassert 'torch' not in sys.modules\nassert 'harness' not in sys.modules\n"
+    )
+    code, _, err = run("--", "light.py", cwd=tmp_path)
+    assert (code, err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--", "missing.py"], "no script missing.py"),
+        (["--", "no-such-command-anywhere"], "no script or command"),
+        (["--", "-m"], "needs a module"),
+        (["--inject", "CUFFT_NOPE", "--", "x.py"], "CUFFT_NOPE"),
+        (["--verify", "--mode", "bypass", "--", "-c", "pass"], "--verify"),
+        ([], "PROGRAM"),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path, arguments, words):
+    """A mistake costs one line on stderr and exit code 2; nothing is started."""
+    (tmp_path / "x.py").write_text("print('started')")
+    code, out, err = run(*arguments, cwd=tmp_path)
+    assert code == 2
+    assert len(err.strip().splitlines()) == 1
+    assert words in err
+    assert out == ""
+
+
+def test_orders_travel_in_the_environment():
+    """What the parent says is what the child reads, in front of what PYTHONPATH held."""
+    orders = guarded.Orders("guard", "cuda", True, "/nowhere", "")
+    environment = guarded.environment(orders, {"PYTHONPATH": "/a:/b", "HOME": "/h"})
+    first, *rest = environment["PYTHONPATH"].split(os.pathsep)
+    assert first.endswith("startup")
+    assert rest == ["/a", "/b"]
+    assert environment["HOME"] == "/h"
