@@ -214,3 +214,13 @@ def test_strides_on_cuda_follow_cuffts_rules():
             x = torch.empty(shape, device="cuda").permute(order)
             strides = torch.ops.aten._fft_r2c(x, dim, 0, True).stride()
             assert layout.order_r2c(x, dim) == sorted(range(3), key=lambda d: -strides[d])
+
+
+@pytest.mark.parametrize("n", [37, 148, 512, 1009])
+def test_the_first_call_of_a_length_is_right(n):
+    """Tables are made in the middle of a transform; making them disturbs nothing."""
+    x = torch.randn(6, n, dtype=torch.complex128)
+    plans.cache.clear()
+    assert relative_error(products.c2c(x, True), torch.fft.fft(x)) < 1e-14
+    plans.cache.clear()
+    assert relative_error(products.r2c(x.real), torch.fft.rfft(x.real)) < 1e-14

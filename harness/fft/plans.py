@@ -19,7 +19,7 @@ from torch import Tensor
 # than one stage more. Prime factors above it go through Bluestein's algorithm.
 MAX_RADIX = 32
 # What a stage costs besides its product (reading, twiddling, writing), in units of one operation an element.
-STAGE_COST = 14
+STAGE_COST = 30
 CACHE_BYTES = 128 * 2**20
 
 

@@ -14,6 +14,8 @@ The functions here know plain strided tensors only. `wide` makes float32 data be
 
 from __future__ import annotations
 
+import math
+import threading
 from collections.abc import Callable
 
 import torch
@@ -22,7 +24,7 @@ from torch import Tensor
 from harness.fft import plans
 
 # Working memory of one transform besides its input and output; on CPUs small enough for the caches.
-WORKSPACE_BYTES = {"cpu": 4 * 2**20}
+WORKSPACE_BYTES = {"cpu": 8 * 2**20}
 WORKSPACE_BYTES_ELSEWHERE = 256 * 2**20
 
 _COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
@@ -76,8 +78,44 @@ def _by_rows(
     at_once = max(1, budget // (3 * width))
     for start in range(0, rows, at_once):
         part = slice(start, start + at_once)
-        out[part].copy_(transform(x[part].t().contiguous().to(work)).t())
+        columns = _empty(x[part].t(), tuple(x[part].t().shape), work).copy_(x[part].t())
+        out[part].copy_(transform(columns).t())
     return out
+
+
+class _Scratch(threading.local):
+    """Three buffers of a CPU thread, used in turn: each step of a transform reads only what the one before wrote.
+
+    Fresh memory is what costs most on CPUs, at the first touch of each page. CUDA's allocator keeps its own.
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.turn = 0
+        self.buffers: dict[torch.dtype, list[Tensor]] = {}
+
+    def take(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor | None:
+        """The next buffer in that shape, or None if it is too small."""
+        size = WORKSPACE_BYTES["cpu"] // 3 // 16 * 16
+        if size != self.size:
+            with torch.inference_mode(False):
+                memory = [torch.empty(size, dtype=torch.uint8, device="cpu") for _ in range(3)]
+                kinds = (torch.float32, torch.float64, torch.complex64, torch.complex128)
+                self.buffers = {kind: [buffer.view(kind) for buffer in memory] for kind in kinds}
+            self.size = size
+        self.turn = (self.turn + 1) % 3
+        buffer, count = self.buffers[dtype][self.turn], math.prod(shape)
+        return buffer[:count].view(shape) if count <= buffer.numel() else None
+
+
+_scratch = _Scratch()
+
+
+def _empty(like: Tensor, shape: tuple[int, ...], dtype: torch.dtype | None = None) -> Tensor:
+    """Memory for an intermediate result, on the device of `like`; on CPUs valid until the third call from now."""
+    dtype = like.dtype if dtype is None else dtype
+    buffer = _scratch.take(shape, dtype) if like.device.type == "cpu" else None
+    return like.new_empty(shape, dtype=dtype) if buffer is None else buffer
 
 
 def _stages(x: Tensor, factors: tuple[int, ...], forward: bool, scale: float) -> Tensor:
@@ -90,7 +128,7 @@ def _stages(x: Tensor, factors: tuple[int, ...], forward: bool, scale: float) ->
         if rest == 1:
             x = y
         else:
-            x = y.new_empty((rest, radix, done))
+            x = _empty(y, (rest, radix, done))
             factor = plans.twiddles(radix, rest, forward, y)[:, :, None]
             torch.mul(y.view(radix, rest, done), factor, out=x.permute(1, 0, 2))
         done *= radix
@@ -101,8 +139,9 @@ def _stage(x: Tensor, forward: bool, scale: float) -> Tensor:
     """Transform the columns of `x`, (radix, columns), at once."""
     radix = x.shape[0]
     if radix > plans.MAX_RADIX:
-        return _bluestein(x.to(torch.complex128), forward, scale).to(x.dtype)
-    return torch.mm(plans.dft_matrix(radix, forward, scale, x), x)
+        # a copy, not a scratch buffer: the convolution inside uses those
+        return _bluestein(x.to(torch.complex128, copy=True), forward, scale).to(x.dtype)
+    return torch.mm(plans.dft_matrix(radix, forward, scale, x), x, out=_empty(x, tuple(x.shape)))
 
 
 def _r2c(x: Tensor, scale: float) -> Tensor:
@@ -112,11 +151,13 @@ def _r2c(x: Tensor, scale: float) -> Tensor:
     if first > plans.MAX_RADIX:
         return _stages(torch.complex(x, torch.zeros_like(x)), (first, *others), True, scale)[: n // 2 + 1]
     rest, half = n // first, first // 2 + 1
-    parts = torch.mm(plans.real_to_half(first, scale, x), x.view(first, rest * columns)).view(2, half, rest, columns)
-    y = torch.complex(parts[0], parts[1])
+    parts = _empty(x, (2 * half, rest * columns))
+    torch.mm(plans.real_to_half(first, scale, x), x.view(first, rest * columns), out=parts)
+    y = _empty(x, (half, rest, columns), _COMPLEX[x.dtype])
+    torch.complex(*parts.view(2, half, rest, columns).unbind(), out=y)
     if rest == 1:
         return y.view(half, columns)
-    z = y.new_empty((rest, half, columns))
+    z = _empty(y, (rest, half, columns))
     torch.mul(y, plans.twiddles(first, rest, True, y)[:half, :, None], out=z.permute(1, 0, 2))
     z = _stages(z.view(rest, half * columns), tuple(others), True, 1.0)
     return _pick(z.view(rest * half, columns), *plans.half_spectrum_order(n, first, y))
@@ -134,8 +175,10 @@ def _c2r(x: Tensor, n: int, scale: float) -> Tensor:
         y = _pick(x, *plans.split_spectrum_order(n, first, x)).view(rest, half * columns)
         y = _stages(y, tuple(others), False, 1.0).view(rest, half, columns)
         y.mul_(plans.twiddles(rest, first, False, y)[:, :half, None])
-    parts = torch.view_as_real(y.view(rest, half, columns)).permute(3, 1, 0, 2).reshape(2 * half, rest * columns)
-    return torch.mm(plans.half_to_real(first, scale, parts), parts).view(n, columns)
+    parts = _empty(y, (2, half, rest, columns), _REAL[y.dtype])
+    parts.copy_(torch.view_as_real(y.view(rest, half, columns)).permute(3, 1, 0, 2))
+    out = _empty(parts, (first, rest * columns))
+    return torch.mm(plans.half_to_real(first, scale, parts), parts.view(2 * half, -1), out=out).view(n, columns)
 
 
 def _whole_spectrum(x: Tensor, n: int) -> Tensor:
@@ -151,7 +194,7 @@ def _whole_spectrum(x: Tensor, n: int) -> Tensor:
 
 def _pick(x: Tensor, index: Tensor, sign: Tensor) -> Tensor:
     """Rows `index` of `x`, (any, columns) complex, their imaginary parts times `sign`."""
-    y = x.index_select(0, index)
+    y = torch.index_select(x, 0, index, out=_empty(x, (index.shape[0], x.shape[1])))
     torch.view_as_real(y)[:, :, 1].mul_(sign)
     return y
 
@@ -162,11 +205,10 @@ def _bluestein(x: Tensor, forward: bool, scale: float) -> Tensor:
     length = plans.convolution_length(n)
     factors = plans.radices(length)
     chirp = plans.chirp(n, forward, x)[:, None]
+    # before `spectrum`, because making it takes scratch buffers as well
+    filter_ = plans.chirp_filter(n, length, forward, lambda column: _stages(column, factors, True, 1.0), x)[:, None]
     padded = x.new_zeros((length, columns))
     torch.mul(x, chirp, out=padded[:n])
-    spectrum = _stages(padded, factors, True, 1.0)
-    spectrum.mul_(
-        plans.chirp_filter(n, length, forward, lambda column: _stages(column, factors, True, 1.0), x)[:, None]
-    )
+    spectrum = _stages(padded, factors, True, 1.0).mul_(filter_)
     result = _stages(spectrum, factors, False, 1.0)[:n] * chirp
     return result.mul_(scale) if scale != 1.0 else result
