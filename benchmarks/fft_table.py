@@ -52,29 +52,30 @@ def measure(device: str, repeats: int) -> list[dict[str, object]]:
 
 
 def _compare(function: Callable[[Tensor], Tensor], x: Tensor, repeats: int) -> dict[str, float]:
-    device = x.device.type
     reference = function(x.cpu().to(torch.complex128 if x.is_complex() else torch.float64))
-    native, products = function(x), _by_products(function, x)
-    fastest = [float("inf"), float("inf")]
+    native = function(x)
+    with bypass(x.device):
+        products = function(x)
+    native_seconds = products_seconds = float("inf")
     for _ in range(repeats):
-        for place, run in enumerate((function, lambda t: _by_products(function, t))):
-            _wait(device)
-            began = time.perf_counter()
-            run(x)
-            _wait(device)
-            fastest[place] = min(fastest[place], time.perf_counter() - began)
+        native_seconds = min(native_seconds, _seconds(function, x))
+        with bypass(x.device):
+            products_seconds = min(products_seconds, _seconds(function, x))
     return {
-        "native_seconds": fastest[0],
-        "products_seconds": fastest[1],
-        "ratio": fastest[1] / fastest[0],
+        "native_seconds": native_seconds,
+        "products_seconds": products_seconds,
+        "ratio": products_seconds / native_seconds,
         "native_error": _error(native, reference),
         "products_error": _error(products, reference),
     }
 
 
-def _by_products(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    with bypass(x.device):
-        return function(x)
+def _seconds(function: Callable[[Tensor], Tensor], x: Tensor) -> float:
+    _wait(x.device.type)
+    began = time.perf_counter()
+    function(x)
+    _wait(x.device.type)
+    return time.perf_counter() - began
 
 
 def _error(result: Tensor, reference: Tensor) -> float:

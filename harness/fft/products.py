@@ -24,7 +24,7 @@ from torch import Tensor
 from harness.fft import plans
 
 # Working memory of one transform besides its input and output; on CPUs small enough for the caches.
-WORKSPACE_BYTES = {"cpu": 8 * 2**20}
+WORKSPACE_BYTES = {"cpu": 6 * 2**20}
 WORKSPACE_BYTES_ELSEWHERE = 256 * 2**20
 
 _COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
