@@ -72,7 +72,8 @@ class Record:
     Attributes:
         outcome: "made", "failed" or "dropped".
         why: each placement that was given up, and the reason.
-        real_time_factor: seconds of work per second of speech, loading of weights included.
+        stages: seconds of each; "start" where the worker had to be started, "unload" where the trainer made room.
+        real_time_factor: seconds of the worker's stages per second of speech; its start is not among them.
     """
 
     epoch: int
@@ -205,10 +206,10 @@ class Supervisor:
         tried_again = False
         while to_try:
             placement = to_try.popleft()
-            began = time.perf_counter()
             try:
                 # Failures of the process strike the first attempt; a broken cuFFT stays broken on the next tier.
                 act_out = "" if given_up and not rehearse.startswith("CUFFT_") else rehearse
+                start = self._start_worker()
                 answer = self._ask(order, placement, act_out)
                 examination = examine(self._folder.spoken(order.epoch))
                 files = self._folder.publish(order.epoch, order.reference, order.in_epochs, order.in_best)
@@ -224,7 +225,6 @@ class Supervisor:
                     to_try.append(placement)
                 continue
             self._ladder.made(placement)
-            seconds = time.perf_counter() - began
             return Record(
                 epoch=order.epoch,
                 outcome="made",
@@ -233,16 +233,23 @@ class Supervisor:
                 why=tuple(given_up),
                 files=tuple(str(path.relative_to(self._folder.folder)) for path in files),
                 weights_sha256=answer.weights_sha256,
-                stages={**order.trainer_stages, **answer.stages},
+                stages={**order.trainer_stages, **start, **answer.stages},
                 audio_seconds=round(answer.audio_seconds, 3),
-                real_time_factor=round(seconds / answer.audio_seconds, 3),
+                real_time_factor=round(sum(answer.stages.values()) / answer.audio_seconds, 3),
                 examination=examination,
             )
         return Record(order.epoch, "failed", why=tuple(given_up))
 
+    def _start_worker(self) -> dict[str, float]:
+        """Start the worker if there is none; gives the seconds that took, as a stage."""
+        if self._worker is not None:
+            return {}
+        began = time.perf_counter()
+        self._worker = WorkerProcess(self._model, self._log, self._spec.time_limit)
+        return {"start": round(time.perf_counter() - began, 4)}
+
     def _ask(self, order: Order, placement: Placement, act_out: str) -> Answer:
-        if self._worker is None:
-            self._worker = WorkerProcess(self._model, self._log, self._spec.time_limit)
+        assert self._worker is not None  # noqa: S101 - `_start_worker` came before
         self._number += 1
         request = Request(
             number=self._number,
