@@ -1,0 +1,91 @@
+# ruff: noqa: E501 (tables of patterns read better unbroken)
+"""Read a pasted log: clean text -> `Evidence`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from harness.diagnosis import derived
+from harness.diagnosis.environment import environment_of
+from harness.diagnosis.evidence import Evidence, Fact
+from harness.diagnosis.source import Source
+from harness.diagnosis.toml import load
+
+# cufft.h of the wheels 10.7 to 12.5; 17 to 20 are new in CUDA 13.
+CODES = {
+    1: "CUFFT_INVALID_PLAN", 2: "CUFFT_ALLOC_FAILED", 3: "CUFFT_INVALID_TYPE", 4: "CUFFT_INVALID_VALUE",
+    5: "CUFFT_INTERNAL_ERROR", 6: "CUFFT_EXEC_FAILED", 7: "CUFFT_SETUP_FAILED", 8: "CUFFT_INVALID_SIZE",
+    9: "CUFFT_UNALIGNED_DATA", 10: "CUFFT_INCOMPLETE_PARAMETER_LIST", 11: "CUFFT_INVALID_DEVICE",
+    12: "CUFFT_PARSE_ERROR", 13: "CUFFT_NO_WORKSPACE", 14: "CUFFT_NOT_IMPLEMENTED", 15: "CUFFT_LICENSE_ERROR",
+    16: "CUFFT_NOT_SUPPORTED", 17: "CUFFT_MISSING_DEPENDENCY", 18: "CUFFT_NVRTC_FAILURE",
+    19: "CUFFT_NVJITLINK_FAILURE", 20: "CUFFT_NVSHMEM_FAILURE",
+}  # fmt: skip
+_NAMES = frozenset(CODES.values())
+_NAME = re.compile(r"\b(cu|hip)fft_([a-z_]{4,40})\b")
+_NUMBER = re.compile(
+    r"(?:cufft error:? ?(?:code:? ?|unknown error |: ?)?|cufft batched plan: ?|cufft plan: ?|cufft[^\n]{0,40} (?:error )?code:? ?|"
+    r"cufft[^\n]{0,200}cufft_success \(|cufft\w{4,30} (?:failed|returned)[^\n\d]{0,24})(\d{1,2})\b(?! ?[.:]\d)"
+)
+_NAMELESS = re.compile(
+    r"cufft error|error in cufft|cufft (?:failed|failure)|cufft plan|cufft exec|cuffterror|cufft call"
+)
+
+# A negation within the same clause, shortly before the words, cancels what people say.
+_NEGATION = re.compile(
+    r"(?:\bno|\bnot|\bnon|\bnever|\bwithout|n't|\bneither|\bnor|\bisn't|\binstead of|\brather than|\bnone|\bhardly)"
+    r"(?: \w{1,12}){0,3}[ -]$"
+)
+
+
+def read_log(source: Source) -> Evidence:
+    """All facts that a report states or gives away."""
+    text = source.text.lower()
+    environment = environment_of(text)
+    facts = [*_codes(text), *_signs(text)]
+    return Evidence((), environment, source.notes).with_facts([*facts, *derived.facts_of(environment, facts)])
+
+
+def _codes(text: str) -> Iterator[Fact]:
+    """cuFFT's result codes, by name or number."""
+    for match in _NAME.finditer(text):
+        name = f"CUFFT_{match[2].upper()}"
+        if name in _NAMES:
+            yield Fact(name, f"the error code is {name}")
+            if match[1] == "hip":
+                yield Fact("hipfft", "the message is hipFFT's: a ROCm build")
+    for match in _NUMBER.finditer(text):
+        number = int(match[1])
+        if number in CODES:
+            yield Fact(CODES[number], f"the error code is {number}, that is {CODES[number]}")
+    if _NAMELESS.search(text):
+        yield Fact("cufft-error", "a cuFFT error is reported")
+
+
+def _signs(text: str) -> Iterator[Fact]:
+    for name, sign in load("signs.toml").items():
+        if _shows(sign, text):
+            yield Fact(name, sign["says"])
+
+
+def _shows(sign: dict[str, Any], text: str) -> bool:
+    if any(words in text for words in sign.get("unless", ())):
+        return False
+    prose = sign.get("prose", False)
+    for words in sign.get("any", ()):
+        at = text.find(words)
+        while at >= 0:
+            if not (prose and _negated(text, at)):
+                return True
+            at = text.find(words, at + len(words))
+    for pattern in sign.get("patterns", ()):
+        for match in re.finditer(pattern, text):
+            if not (prose and _negated(text, match.start())):
+                return True
+    return False
+
+
+def _negated(text: str, at: int) -> bool:
+    clause = re.split(r"[.;:!?\n]", text[max(0, at - 48) : at])[-1]
+    return bool(_NEGATION.search(clause))
