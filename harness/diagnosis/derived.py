@@ -65,6 +65,8 @@ def _torch(environment: Environment) -> Iterator[Fact]:
     torch = environment.torch
     if torch is None:
         yield Fact("torch-unknown", "the PyTorch version is not known")
+        if environment.cuda and environment.cuda_guessed:
+            yield Fact("cuda-only-said", "the CUDA version that is mentioned need not be that of the PyTorch build")
         return
     source = "by the line numbers of the traceback" if environment.torch_from_frames else "as stated"
     text = f"PyTorch {version_text(torch)} ({source})"
@@ -94,6 +96,7 @@ def _gpus(environment: Environment) -> Iterator[Fact]:
         yield Fact("gpu-unknown", "the GPU is not named")
     if not nvidia:
         return
+    yield Fact("nvidia-gpu", f"the card is NVIDIA's ({nvidia[0].name})")
     newest = max(nvidia, key=lambda gpu: gpu.capability or ())
     capability = newest.capability or ()
     text = f"the GPU is {newest.name} (compute capability {version_text(capability)})"
@@ -108,8 +111,13 @@ def _gpus(environment: Environment) -> Iterator[Fact]:
     if capability < (7, 5):
         yield Fact("gpu-before-turing", text)
     if environment.cuda and capability > newest_gpu(environment.cuda):
-        build = f"the build is for CUDA {version_text(environment.cuda)}"
-        yield Fact("gpu-newer-than-cufft", f"{text} and {build}, whose cuFFT has no code for it")
+        # What people call "my CUDA" is often the toolkit beside PyTorch's own, and the PyPI wheel of PyTorch 2.0 says
+        # cu117 but brings the cuFFT of CUDA 11.8 (nvidia-cufft-cu11 10.9.0.58).
+        torch = environment.torch
+        sure = (torch or (9,)) < (2, 0) or not (environment.cuda_guessed or (torch or ())[:2] == (2, 0))
+        build = f"the build is {'' if sure else 'probably '}for CUDA {version_text(environment.cuda)}"
+        name = "gpu-newer-than-cufft" if sure else "gpu-perhaps-newer-than-cufft"
+        yield Fact(name, f"{text} and {build}, whose cuFFT has no code for it")
 
 
 def _driver(environment: Environment) -> Iterator[Fact]:

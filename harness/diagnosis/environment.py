@@ -59,7 +59,9 @@ _FRAMES = re.compile(r"torch[/\\](?:nn[/\\]modules[/\\])?(functional\.py|module\
 def environment_of(text: str) -> Environment:
     """Read versions and devices out of a lower-case text."""
     stated = _torch_versions(text)
-    failing = [pair for pair, works in stated if not works] or [pair for pair, _ in stated]
+    failing = [pair for pair, works in stated if not works]
+    working = [pair for pair, works in stated if works] if failing else []
+    failing = failing or [pair for pair, _ in stated]
     torch, cuda = failing[0] if failing else (None, None)
     from_frames = False
     if torch is None:
@@ -67,7 +69,9 @@ def environment_of(text: str) -> Environment:
         from_frames = torch is not None
     cufft = _version(_CUFFT.search(text), split=True)
     cuda = cuda or _version(_BUILD.search(text)) or (hardware.cuda_of_cufft(cufft) if cufft else None)
-    cuda, guessed = (cuda, False) if cuda else (_guess_cuda(text, torch, from_frames), True)
+    guessed = cuda is None
+    if guessed and "+rocm" not in text:
+        cuda = _guess_cuda(text, torch, from_frames)
     found = _FOUND.search(text)
     return Environment(
         torch=torch,
@@ -79,7 +83,7 @@ def environment_of(text: str) -> Environment:
         driver_cuda=_version(_DRIVER_CUDA.search(text)) if "smi" in text or "driver" in text else None,
         driver_found=(int(found.group(1)) // 1000, int(found.group(1)) % 1000 // 10) if found else None,
         gpus=hardware.gpus_in(text),
-        working=tuple(pair for pair, works in stated if works),
+        working=tuple(working),
         memory_used=max((int(m[1]) / int(m[2]) for m in _MEMORY.finditer(text) if int(m[2]) > 0), default=None),
     )
 

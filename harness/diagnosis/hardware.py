@@ -25,7 +25,7 @@ _TABLE: tuple[tuple[str, Version], ...] = (
     (r"\ba[18]00\b|\ba30\b", (8, 0)),
     (r"\borin\b", (8, 7)),
     (r"(?:rtx|geforce|rx)[ \-_]{0,2}20[5-8]0(?: ?ti| ?super)?|\b20[678]0(?: ?ti)?\b|titan rtx|quadro rtx ?\d000", (7, 5)),
-    (r"(?:gtx|geforce)[ \-_]{0,2}16[356]0(?: ?ti| ?super)?|\b16[56]0 ?(?:ti|super)\b|" + _NAMED + r"t4\b|\bt4 gpu|\bt[456]00\b", (7, 5)),
+    (r"(?:gtx|geforce)[ \-_]{0,2}16[356]0(?: ?ti| ?super)?|\b16[56]0 ?(?:ti|super)\b|" + _NAMED + r"t4\b|\bt4 (?:gpu|x ?2)|2 ?x ?t4\b|(?:colab|kaggle)[^\n]{0,20}\bt4\b|\bt[456]00\b", (7, 5)),
     (r"\bv100\w{0,2}\b|titan v\b", (7, 0)),
     (r"\bxavier\b", (7, 2)),
     (r"(?:gtx|geforce|rx)[ \-_]{0,2}10[1-8]0(?: ?ti)?|\b10[678]0 ?ti\b|\b1080s?\b(?!p| ?x|x)(?= gpu| card)|titan x ?p|titan 10|"

@@ -37,6 +37,9 @@ _NEGATION = re.compile(
     r"(?:\bno|\bnot|\bnon|\bnever|\bwithout|n't|\bneither|\bnor|\bisn't|\binstead of|\brather than|\bnone|\bhardly)"
     r"(?: \w{1,12}){0,3}[ -]$"
 )
+_DENIAL = re.compile(
+    r"\bnot\b|n't|\bstill\b|\bno (?:effect|luck|change|help|difference)|\bnever\b|without effect|仍然|还是"
+)
 
 
 def read_log(source: Source) -> Evidence:
@@ -81,7 +84,8 @@ def _shows(sign: dict[str, Any], text: str) -> bool:
             at = text.find(words, at + len(words))
     for pattern in sign.get("patterns", ()):
         for match in re.finditer(pattern, text):
-            if not (prose and _negated(text, match.start())):
+            denied = sign.get("affirms", False) and _DENIAL.search(match.group(0))
+            if not denied and not (prose and _negated(text, match.start())):
                 return True
     return False
 
