@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from harness.errors import UserError
 
-READ_LIMIT = 512 * 2**20
+READ_LIMIT = 128 * 2**20
 HEAD = TAIL = 96 * 2**10
 MIDDLE = 64 * 2**10
 _CHUNK = 2**20
