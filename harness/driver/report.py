@@ -97,7 +97,7 @@ def probe_driver(timeout_s: float = 10.0, env: Mapping[str, str] | None = None) 
             "harness.driver.child",
             str(result),
         ]
-        finished = processes.run(command, timeout_s=timeout_s, env=environment)
+        finished = processes.run(command, timeout_s=timeout_s, env=environment, grace_s=0.5)
         text = result.read_text(errors="replace") if result.exists() else ""
     return report_from(text, finished)
 
