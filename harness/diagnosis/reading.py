@@ -46,8 +46,13 @@ def read_log(source: Source) -> Evidence:
     """All facts that a report states or gives away."""
     text = source.text.lower()
     environment = environment_of(text)
-    facts = [*_codes(text), *_signs(text)]
+    facts = facts_in(text)
     return Evidence((), environment, source.notes).with_facts([*facts, *derived.facts_of(environment, facts)])
+
+
+def facts_in(text: str) -> list[Fact]:
+    """The codes and signs that a lower-case text shows."""
+    return [*_codes(text), *_signs(text)]
 
 
 def _codes(text: str) -> Iterator[Fact]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 _CODE = re.compile(r"\b(?:CUFFT|HIPFFT)_[A-Z_]{3,40}\b|cuFFT error: (unknown error \d{1,6})")
 _OTHER_CODES = (
@@ -13,6 +15,9 @@ _OTHER_CODES = (
     ("device-side assert", "device-side assert triggered"),
     ("illegal memory access", "illegal memory access"),
     ("no kernel image", "no kernel image"),
+    ("Unsupported dtype", "unsupported dtype"),
+    ("powers of two", "not a power of two"),
+    ("power of two", "not a power of two"),
 )
 
 
@@ -49,6 +54,36 @@ class Outcome:
     detail: str = ""
     relative_error: float | None = None
     seconds: float = 0.0
+
+
+def as_dict(outcome: Outcome) -> dict[str, Any]:
+    """JSON-ready."""
+    return {
+        "verdict": outcome.verdict.value,
+        "code": outcome.code,
+        "detail": outcome.detail,
+        "relative_error": outcome.relative_error,
+        "seconds": round(outcome.seconds, 4),
+    }
+
+
+def from_dict(entry: Mapping[str, Any]) -> Outcome:
+    """The outcome that a child wrote.
+
+    Raises:
+        ValueError: the entry is not one (an unknown verdict, a key that is missing or of another type).
+    """
+    try:
+        error = entry["relative_error"]
+        return Outcome(
+            Verdict(entry["verdict"]),
+            None if entry["code"] is None else str(entry["code"]),
+            str(entry["detail"]),
+            None if error is None else float(error),
+            float(entry["seconds"]),
+        )
+    except (KeyError, TypeError) as missing:
+        raise ValueError(f"not an outcome: {missing}") from missing
 
 
 def error_code(text: str) -> str | None:

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 
 import torch
 
+from harness.probes.measure import TOLERANCE
 from harness.probes.outcome import Outcome, Verdict, error_code, one_line
 from harness.probes.reference import relative_error, stft_by_definition, white_noise, window_of
 from harness.probes.shapes import ALL_SHAPES, XTTS_SHAPES, StftShape
 
-# float32 FFTs deviate by about eps * log2(n_fft), that is 1e-6; anything a hundred times that is not rounding.
-TOLERANCE = 1e-4
 _SECONDS_OF_SIGNAL = 0.5
 
 
