@@ -14,6 +14,7 @@ from harness.errors import HarnessError, MachineError
 
 # name -> (module with a function `command`, one line for the overview)
 COMMANDS: dict[str, tuple[str, str]] = {
+    "doctor": ("harness.commands.doctor", "Probe this machine, name the cause of its FFT failures, and the fix."),
     "diagnose": ("harness.commands.diagnose", "Name the cause of a cuFFT failure from a pasted log; no GPU needed."),
     "train": ("harness.commands.train", "Fine-tune XTTS; a sample of every epoch appears by itself."),
     "sample": ("harness.commands.sample", "Make samples from the checkpoints of a run, after the fact."),

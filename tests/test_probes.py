@@ -15,7 +15,8 @@ from harness.probes.registry import PROBES, Probe, Role
 from harness.probes.runner import run_probes
 
 CHILDREN = Path(__file__).parent / "simulated" / "children.py"
-TWO = (Probe("matmul", "first", timeout_s=1.0), Probe("stft", "second", timeout_s=1.0))
+TWO = (Probe("matmul", "first", timeout_s=1.0), Probe("stft", "second", timeout_s=20.0))
+PATIENT = (Probe("matmul", "first", timeout_s=20.0), TWO[1])
 
 
 def _run(behaviour, probes=TWO, **settings):
@@ -44,7 +45,7 @@ def _run(behaviour, probes=TWO, **settings):
 )
 def test_each_way_to_end_has_its_verdict(behaviour, verdict, code):
     """Whatever the first experiment's child does, it gets its verdict, and the second one still runs."""
-    outcomes = _run(behaviour).outcomes
+    outcomes = _run(behaviour, TWO if verdict is Verdict.HUNG else PATIENT).outcomes
     assert (outcomes["matmul"].verdict, outcomes["matmul"].code) == (verdict, code)
     assert outcomes["stft"].verdict is Verdict.PASS
 

@@ -66,7 +66,10 @@ _NEWEST_GPU: tuple[tuple[Version, Version], ...] = (
 def gpus_in(text: str) -> tuple[Gpu, ...]:
     """The GPUs that a lower-case text names, each model once."""
     gpus: dict[str, Gpu] = {}
-    if re.search(r"\d0|l[24]|titan|amd|radeon|vega|instinct|a卡|t4|ada|xavier|orin|gb10|a2", text) is None:
+    if (
+        re.search(r"\d0|l[24]|titan|amd|radeon|vega|instinct|a卡|t4|ada|xavier|orin|gb10|a2|sm_|capability", text)
+        is None
+    ):
         return ()
     for pattern, capability in _TABLE:
         for match in re.finditer(pattern, text):
