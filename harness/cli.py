@@ -14,8 +14,8 @@ from harness.errors import HarnessError, MachineError
 
 # name -> (module with a function `command`, one line for the overview)
 COMMANDS: dict[str, tuple[str, str]] = {
-    "doctor": ("harness.commands.doctor", "Probe this machine, name the cause of its FFT failures, and the fix."),
-    "diagnose": ("harness.commands.diagnose", "Name the cause of a cuFFT failure from a pasted log; no GPU needed."),
+    "doctor": ("harness.commands.doctor", "Probe this machine: name the cause of failing FFTs, and the fix."),
+    "diagnose": ("harness.commands.diagnose", "Name the cause of a cuFFT failure from a pasted log."),
     "train": ("harness.commands.train", "Fine-tune XTTS; a sample of every epoch appears by itself."),
     "sample": ("harness.commands.sample", "Make samples from the checkpoints of a run, after the fact."),
     "run": ("harness.commands.run", "Run any PyTorch program with its FFTs guarded."),
@@ -24,7 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 def _load(name: str) -> Any:
     """Import the command's module and build its click command."""
-    one = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    one = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     try:
         function = importlib.import_module(COMMANDS[name][0]).command
     except ModuleNotFoundError as error:
@@ -49,6 +49,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     no_args_is_help=True,
+    rich_markup_mode=None,  # rich's help costs a quarter of a second for frames around the same words
     help="Find out why cuFFT fails, prove it, and keep training and sampling on the GPU regardless.",
 )
 
