@@ -10,17 +10,20 @@ from harness.diagnosis.evidence import Environment, Version
 
 _TORCH = re.compile(
     r"(?<![\w\-/])(?:py)?torch(?:\.__version__|[ _]version)?[`'\"*)\]]{0,3}[ \t]{0,24}(?:==|=|:|->|-|\(|,|\||\bis\b|\bversion\b)?"
-    r"[ \t]{0,24}['\"`(v:]{0,3}[ \t]{0,3}(\d\.\d{1,2}(?:\.\d{1,2})?)(?![\d%])[a-z\d.]{0,16}(?:\+(cu\d{2,3}|rocm|cpu))?"
+    r"[ \t]{0,24}['\"`(v:]{0,3}[ \t]{0,3}(\d\.\d{1,2}(?:\.\d{1,2})?)(?![\d%])[a-z\d.]{0,16}(?:\+(cu\d{2,3}|rocm|cpu))?",
+    re.ASCII,
 )
-_LOCAL = re.compile(r"\b(\d\.\d{1,2}(?:\.\d{1,2})?)[a-z\d.]{0,16}\+cu(\d{2})(\d)\b")
+_LOCAL = re.compile(r"\b(\d\.\d{1,2}(?:\.\d{1,2})?)[a-z\d.]{0,16}\+cu(\d{2})(\d)\b", re.ASCII)
 _PRINTED = re.compile(r"torch\.__version__[^\n]{0,4}\n[^\d\n]{0,5}(\d\.\d{1,2}\.\d{1,2})")
-_TAG = re.compile(r"\bcu(9[02]|1[0-4])(\d)?\b(?!\.\w)")
+_TAG = re.compile(r"\bcu(9[02]|1[0-4])(\d)?\b(?!\.\w)", re.ASCII)
 _BUILD = re.compile(
     r"(?:cuda used to build pytorch: |torch\.version\.cuda[^\n\d]{0,20}|pytorch-cuda[= ]{1,3}|cudatoolkit[= ]{1,12}|"
-    r"_cuda|torch for cuda[ :]{1,2}|built (?:with|for|against) cuda[ :]{1,2})(\d{1,2})\.(\d)"
+    r"_cuda|torch for cuda[ :]{1,2}|built (?:with|for|against) cuda[ :]{1,2})(\d{1,2})\.(\d)",
+    re.ASCII,
 )
 _SAID = re.compile(
-    r"(?<![\-\w])cuda(?:[ _]?(?:toolkit|version|runtime version))?[^\n\d]{0,6}(?:is )?[=:v ]{0,3}(8|9|1[0-4])(?:\.(\d))?(?![\d.%])"
+    r"(?<![\-\w])cuda(?:[ _]?(?:toolkit|version|runtime version))?[^\n\d]{0,6}(?:is )?[=:v ]{0,3}(8|9|1[0-4])(?:\.(\d))?(?![\d.%])",
+    re.ASCII,
 )
 _CUFFT = re.compile(
     r"(?:nvidia-cufft(?:-cu\d\d)?|libcufft|cufft(?: version)?)[=: ]{1,24}v?(1[0-3]\.\d{1,2}\.\d{1,3}(?:\.\d{1,3})?)"
@@ -30,7 +33,9 @@ _DRIVER = re.compile(
 )
 _DRIVER_CUDA = re.compile(r"cuda version: (\d{1,2})\.(\d)")
 _FOUND = re.compile(r"driver on your system is too old \(found version (\d{4,5})\)")
-_MEMORY = re.compile(r"(\d{1,6}) ?mi?b ?/ ?(\d{3,6}) ?mi?b")
+_MEMORY = re.compile(
+    r"(\d{1,6}) ?mi?b ?/ ?(\d{3,6}) ?mi?b|(\d{1,3}(?:\.\d{1,2})?) ?(?:gi?b?)? ?/ ?(\d{1,3}(?:\.\d{1,2})?) ?gi?b?\b"
+)
 _WORKS = re.compile(
     r"\b(?:works?|worked|working|fine|ok|solved|fixed|fixes|cured|resolved|helped|no error|fix)\b|没问题|解决|正常"
 )
@@ -84,8 +89,14 @@ def environment_of(text: str) -> Environment:
         driver_found=(int(found.group(1)) // 1000, int(found.group(1)) % 1000 // 10) if found else None,
         gpus=hardware.gpus_in(text),
         working=tuple(working),
-        memory_used=max((int(m[1]) / int(m[2]) for m in _MEMORY.finditer(text) if int(m[2]) > 0), default=None),
+        memory_used=_memory_used(text),
     )
+
+
+def _memory_used(text: str) -> float | None:
+    """The fullest GPU that "used / total" in MiB or GB shows; None if none is shown."""
+    pairs = ((float(m[1] or m[3]), float(m[2] or m[4])) for m in _MEMORY.finditer(text))
+    return max((used / total for used, total in pairs if 0 < used <= total), default=None)
 
 
 def _version(match: re.Match[str] | None, split: bool = False) -> Version | None:

@@ -37,7 +37,7 @@ _TABLE: tuple[tuple[str, Version], ...] = (
     (r"gtx[ \-_]{0,2}(?:6[5-9]0|7[678]0)\b(?: ?ti)?", (3, 0)),
 )  # fmt: skip
 _AMD = (
-    r"\bradeon\b(?! graphics \(integrated)[ \w]{0,24}|\brx[ \-]?(?:4[678]0|5[5-9]0|vega|5[3-7]00|6[3-9]\d0|7[6-9]\d0|90[67]0)(?: ?xtx?| ?gre)?\b|"
+    r"(?<!with )\bradeon\b[ \w]{0,24}|\brx[ \-]?(?:4[678]0|5[5-9]0|vega|5[3-7]00|6[3-9]\d0|7[6-9]\d0|90[67]0)(?: ?xtx?| ?gre)?\b|"
     r"\binstinct\b|\bmi(?:50|60|100|210|250x?|300[xa]?|325x?)\b|\bamd (?:gpu|card|graphics|graphic card|video card|显卡)|"
     r"\bamd'?s? (?:ryzen )?ai max|\b7900 ?xtx?\b|\b6[6-9]\d0 ?xt\b|\bvega ?(?:56|64|7|ii)\b|a卡|amd显卡|\bamd gpu"
 )
@@ -72,11 +72,11 @@ def gpus_in(text: str) -> tuple[Gpu, ...]:
     ):
         return ()
     for pattern, capability in _TABLE:
-        for match in re.finditer(pattern, text):
+        for match in re.finditer(pattern, text, re.ASCII):
             if _is_name(text, match):
                 name = " ".join(match.group(0).split())
                 gpus.setdefault(name, Gpu(name, capability))
-    for match in re.finditer(_AMD, text):
+    for match in re.finditer(_AMD, text, re.ASCII):
         gpus.setdefault(match.group(0).strip(), Gpu(match.group(0).strip(), None, amd=True))
     if not gpus:
         for match in _CAPABILITY.finditer(text):

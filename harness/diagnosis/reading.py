@@ -88,7 +88,7 @@ def _shows(sign: dict[str, Any], text: str) -> bool:
                 return True
             at = text.find(words, at + len(words))
     for pattern in sign.get("patterns", ()):
-        for match in re.finditer(pattern, text):
+        for match in re.finditer(pattern, text, re.ASCII):  # so that Chinese text ends a word
             denied = sign.get("affirms", False) and _DENIAL.search(match.group(0))
             if not denied and not (prose and _negated(text, match.start())):
                 return True
