@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from harness.cufft import CufftResult
 from harness.diagnosis import environment, hardware, reading, source
 from harness.diagnosis.catalogue import catalogue
 from harness.diagnosis.environment import environment_of
@@ -60,7 +61,7 @@ def test_rules_speak_of_facts_that_exist():
     """No rule waits for a fact that nothing can yield (a misspelt name would never hold)."""
     package = Path(load.__wrapped__.__code__.co_filename).parent
     code = "".join((package / name).read_text() for name in ("derived.py", "observed.py", "reading.py"))
-    facts = set(load("signs.toml")) | set(re.findall(r'"([a-zA-Z][\w.-]+)"', code))
+    facts = set(load("signs.toml")) | set(CufftResult.__members__) | set(re.findall(r'"([a-zA-Z][\w.-]+)"', code))
     used = {name for rule in rules() for need in rule.needs for name in need} | {n for r in rules() for n in r.excludes}
     assert used <= facts
 

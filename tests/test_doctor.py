@@ -166,6 +166,12 @@ def test_a_missing_compiler_under_a_cuda_11_build_is_a_warning():
             Status.FALLBACK,
             "makeplan-segfault",
         ),
+        # neither cuFFT nor the fallback works
+        (
+            {"stft": _failed("CUFFT_INTERNAL_ERROR"), "bypass": Outcome(Verdict.WRONG_NUMBERS, None, "off", 0.1)},
+            Status.BROKEN,
+            "undetermined",
+        ),
         # a hang: reported, never explained
         ({"stft": Outcome(Verdict.HUNG, None, "no answer")}, Status.FALLBACK, "undetermined"),
         # a symbol missing while importing torch

@@ -3,6 +3,9 @@
 import pytest
 import torch
 
+from harness.cufft import CufftResult
+from harness.fft import Fault, inject
+from harness.probes import bypass as bypass_probe
 from harness.probes import stft as probe
 from harness.probes.outcome import Verdict, error_code
 from harness.probes.shapes import ALL_SHAPES, XTTS_SHAPES
@@ -61,6 +64,22 @@ def test_wrong_numbers_on_the_second_call_are_found(monkeypatch, spoil):
     assert "call 2" in result.detail
 
 
+@pytest.mark.parametrize("code", [CufftResult.CUFFT_INVALID_SIZE, CufftResult.CUFFT_INTERNAL_ERROR])
+def test_a_broken_library_is_found_and_the_bypass_gets_round_it(code):
+    """With every FFT of the device failing as a broken cuFFT does: the check fails with the code, the bypass passes."""
+    with inject(code, "cpu"):
+        result = probe.check_stft("cpu")
+        assert (result.verdict, result.code) == (Verdict.FAILED, code.name)
+        assert bypass_probe.run("cpu").verdict is Verdict.PASS
+    assert probe.check_stft("cpu").verdict is Verdict.PASS
+
+
+def test_a_library_with_wrong_numbers_cannot_fool_the_reference():
+    """Numbers that are wrong in every FFT of the process are found, because the reference uses none."""
+    with inject(Fault.WRONG_NUMBERS, "cpu"):
+        assert probe.check_stft("cpu").verdict is Verdict.WRONG_NUMBERS
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine whose CUDA device is not usable")
 def test_a_device_that_is_not_there_could_not_be_tested():
     """Without a device the answer is *could not be tested* with the reason, not a failure of the FFT."""
@@ -80,7 +99,7 @@ def test_the_global_random_state_is_untouched():
     ("text", "code"),
     [
         ("cuFFT error: CUFFT_INTERNAL_ERROR", "CUFFT_INTERNAL_ERROR"),
-        ("cuFFT error: unknown error 17", "unknown error 17"),
+        ("cuFFT error: unknown error 17", "CUFFT_MISSING_DEPENDENCY"),
         ("cuFFT error: HIPFFT_PARSE_ERROR", "HIPFFT_PARSE_ERROR"),
         ("CUDA out of memory. Tried to allocate 2 GiB", "CUDA out of memory"),
         ("MKL FFT error: Intel oneMKL DFTI ERROR: Inconsistent configuration parameters", "MKL FFT error"),

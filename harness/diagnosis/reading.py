@@ -7,22 +7,15 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from harness.cufft import CufftResult
 from harness.diagnosis import derived
 from harness.diagnosis.environment import environment_of
 from harness.diagnosis.evidence import Evidence, Fact
 from harness.diagnosis.source import Source
 from harness.diagnosis.toml import load
 
-# cufft.h of the wheels 10.7 to 12.5; 17 to 20 are new in CUDA 13.
-CODES = {
-    1: "CUFFT_INVALID_PLAN", 2: "CUFFT_ALLOC_FAILED", 3: "CUFFT_INVALID_TYPE", 4: "CUFFT_INVALID_VALUE",
-    5: "CUFFT_INTERNAL_ERROR", 6: "CUFFT_EXEC_FAILED", 7: "CUFFT_SETUP_FAILED", 8: "CUFFT_INVALID_SIZE",
-    9: "CUFFT_UNALIGNED_DATA", 10: "CUFFT_INCOMPLETE_PARAMETER_LIST", 11: "CUFFT_INVALID_DEVICE",
-    12: "CUFFT_PARSE_ERROR", 13: "CUFFT_NO_WORKSPACE", 14: "CUFFT_NOT_IMPLEMENTED", 15: "CUFFT_LICENSE_ERROR",
-    16: "CUFFT_NOT_SUPPORTED", 17: "CUFFT_MISSING_DEPENDENCY", 18: "CUFFT_NVRTC_FAILURE",
-    19: "CUFFT_NVJITLINK_FAILURE", 20: "CUFFT_NVSHMEM_FAILURE",
-}  # fmt: skip
-_NAMES = frozenset(CODES.values())
+_CODES = {result.value: result.name for result in CufftResult if result}
+_NAMES = frozenset(_CODES.values())
 _NAME = re.compile(r"\b(cu|hip)fft_([a-z_]{4,40})\b")
 _NUMBER = re.compile(
     r"(?:cufft error:? ?(?:code:? ?|unknown error |: ?)?|cufft batched plan: ?|cufft plan: ?|cufft[^\n]{0,40} (?:error )?code:? ?|"
@@ -65,8 +58,8 @@ def _codes(text: str) -> Iterator[Fact]:
                 yield Fact("hipfft", "the message is hipFFT's: a ROCm build")
     for match in _NUMBER.finditer(text):
         number = int(match[1])
-        if number in CODES:
-            yield Fact(CODES[number], f"the error code is {number}, that is {CODES[number]}")
+        if number in _CODES:
+            yield Fact(_CODES[number], f"the error code is {number}, that is {_CODES[number]}")
     if _NAMELESS.search(text):
         yield Fact("cufft-error", "a cuFFT error is reported")
 

@@ -36,7 +36,7 @@ class Status(str, Enum):
         return {
             Status.HEALTHY: "cuFFT works on this machine.",
             Status.FALLBACK: "cuFFT is broken, the GPU is not: FFTs by matrix products keep the work on the GPU.",
-            Status.BROKEN: "The GPU cannot be used as it is, with or without cuFFT.",
+            Status.BROKEN: "This cannot be used as it is, with or without cuFFT.",
             Status.NOT_TESTED: "cuFFT could not be tested here.",
         }[self]
 
@@ -129,4 +129,7 @@ def _status(device: str, driver: DriverReport, results: Results, probes: list[Pr
         return Status.BROKEN
     if device == "cpu" or all(outcome.verdict is Verdict.NOT_TESTED for outcome in (*control, *health)):
         return Status.BROKEN if any(map(bad, health)) else Status.NOT_TESTED
-    return Status.FALLBACK if any(map(bad, health)) else Status.HEALTHY
+    if not any(map(bad, health)):
+        return Status.HEALTHY
+    fallback = [outcomes[probe.name] for probe in probes if probe.role is Role.FALLBACK]
+    return Status.BROKEN if any(map(bad, fallback)) else Status.FALLBACK

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-_CODE = re.compile(r"\b(?:CUFFT|HIPFFT)_[A-Z_]{3,40}\b|cuFFT error: (unknown error \d{1,6})")
+from harness import cufft
+
 _OTHER_CODES = (
     ("out of memory", "CUDA out of memory"),
     ("MKL FFT error", "MKL FFT error"),
@@ -88,9 +88,9 @@ def from_dict(entry: Mapping[str, Any]) -> Outcome:
 
 def error_code(text: str) -> str | None:
     """The name of the failure in an error message, or None where the message carries none that is known."""
-    found = _CODE.search(text)
+    found = cufft.parse(text)
     if found:
-        return found.group(1) or found.group(0)
+        return found.name
     return next((name for part, name in _OTHER_CODES if part in text), None)
 
 

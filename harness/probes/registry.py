@@ -16,6 +16,8 @@ class Role(str, Enum):
     """A failure is a defect of this machine or installation."""
     LIMIT = "limit"
     """Known to fail in some releases; tells the user what to avoid, not that something is broken."""
+    FALLBACK = "fallback"
+    """Shows whether work can go on where cuFFT fails."""
     CONTRAST = "contrast"
     """Expected to fail: shows what the suspected fault would look like here."""
 
@@ -55,6 +57,7 @@ PROBES = (
     Probe("threads", "two threads at once"),
     Probe("second_model", "a second model in the same process"),
     Probe("after_training", "after training steps"),
+    Probe("bypass", "FFTs by matrix products, without cuFFT", Role.FALLBACK, quick=True, timeout_s=30.0),
     Probe("half", "half precision", Role.LIMIT),
     Probe("empty_batch", "empty batch", Role.LIMIT),
     Probe("second_gpu", "a second GPU", needs_gpu=True),
