@@ -253,6 +253,15 @@ def test_the_script_runs_here_on_the_cpu(tmp_path):
     assert "passed" in finished.stdout
 
 
+def test_where_no_cause_fits_the_advice_is_not_a_circle():
+    """The doctor never ends by advising to run the doctor: it says to write it up, or where to run it."""
+    hang = conclude("cuda", SOUND_SYSTEM, SOUND_DRIVER, _results(stft=Outcome(Verdict.HUNG, None, "no answer")))
+    assert "--issue" in report.markdown(hang)
+    assert "Next experiment" not in report.markdown(hang)
+    nothing = conclude("cpu", SOUND_SYSTEM, DriverReport(), _results())
+    assert "where it fails" in report.markdown(nothing)
+
+
 def test_markdown_and_json_hold_what_the_table_holds():
     """All three outputs show machine, experiments and the first cause."""
     examination = conclude("cuda", SOUND_SYSTEM, SOUND_DRIVER, _results(stft=_failed("CUFFT_INVALID_SIZE")))

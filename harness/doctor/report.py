@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from harness.diagnosis import render
+from harness.diagnosis.rules import UNDETERMINED
 from harness.doctor.examination import Examination, Status
 from harness.driver.report import PTX_CODES
 from harness.probes.outcome import Outcome, Verdict, as_dict
@@ -82,9 +83,20 @@ def markdown(examination: Examination) -> str:
     for name, outcome in _in_order(examination):
         lines.append("| " + " | ".join(map(_cell, outcome_row(_TITLES[name], outcome))) + " |")
     lines += ["", *examination.warnings]
-    if examination.findings:
+    if advice := _advice(examination):
+        lines += ["", advice]
+    elif examination.findings:
         lines += ["", render.markdown(examination.findings, examination.evidence)]
     return "\n".join(lines)
+
+
+def _advice(examination: Examination) -> str:
+    """What to do where no cause can be named."""
+    if examination.status is Status.NOT_TESTED:
+        return "Run it on the machine where it fails, or give its log to `cufft-harness diagnose`."
+    if examination.findings and examination.findings[0].cause.id == UNDETERMINED:
+        return "No known cause fits. `cufft-harness doctor --issue DIR` writes it up for the PyTorch project."
+    return ""
 
 
 def _cell(text: str) -> str:
@@ -111,7 +123,7 @@ def show(examination: Examination, console: Console) -> None:
     console.print(f"\n[bold {colour}]{examination.status.words}[/]  [dim]exit code {examination.status.exit_code}[/]")
     for warning in examination.warnings:
         console.print(f"[yellow]{escape(warning)}[/]")
-    if examination.findings and examination.status is not Status.NOT_TESTED:
+    if advice := _advice(examination):
+        console.print(advice)
+    elif examination.findings:
         render.show(examination.findings, examination.evidence, console)
-    elif examination.status is Status.NOT_TESTED:
-        console.print("Run it on the machine where it fails, or give its log to `cufft-harness diagnose`.")
