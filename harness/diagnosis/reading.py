@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -24,6 +25,8 @@ _NUMBER = re.compile(
 _NAMELESS = re.compile(
     r"cufft error|error in cufft|cufft (?:failed|failure)|cufft plan|cufft exec|cuffterror|cufft call"
 )
+# A bracketed shape; numbers of up to eight digits, so that the product stays a matter of a few multiplications.
+_SHAPE = re.compile(r"[\[(]\d{1,8}(?:, ?\d{1,8}){1,5},?[\])]")
 
 # A negation within the same clause, shortly before the words, cancels what people say.
 _NEGATION = re.compile(
@@ -49,7 +52,7 @@ def facts_in(text: str) -> list[Fact]:
 
 
 def _codes(text: str) -> Iterator[Fact]:
-    """cuFFT's result codes, by name or number."""
+    """cuFFT's result codes, by name or number; and shapes beyond 32 bits."""
     for match in _NAME.finditer(text):
         name = f"CUFFT_{match[2].upper()}"
         if name in _NAMES:
@@ -60,6 +63,8 @@ def _codes(text: str) -> Iterator[Fact]:
         number = int(match[1])
         if number in _CODES:
             yield Fact(_CODES[number], f"the error code is {number}, that is {_CODES[number]}")
+    if any(math.prod(map(int, re.findall(r"\d+", shape[0]))) >= 2**31 for shape in _SHAPE.finditer(text)):
+        yield Fact("very-large", "a shape in the report has more than 2^31 elements")
     if _NAMELESS.search(text):
         yield Fact("cufft-error", "a cuFFT error is reported")
 
