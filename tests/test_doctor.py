@@ -3,8 +3,10 @@
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -143,6 +145,16 @@ def test_a_missing_compiler_under_a_cuda_11_build_is_a_warning():
             Status.BROKEN,
             "cuda13-cufft-driver-too-old",
         ),
+        # the same without a JIT compiler, which does not explain why nothing at all works
+        (
+            {
+                "torch": {**TORCH_28, "torch": "2.11.0+cu130", "cuda": "13.0", "cufft": "12.0.0"},
+                "driver": dataclasses.replace(SOUND_DRIVER, cuda=(12, 4), jit_library=False, ptx_code=221),
+                "matmul": _failed("x", "The NVIDIA driver on your system is too old (found version 12040)"),
+            },
+            Status.BROKEN,
+            "cuda13-cufft-driver-too-old",
+        ),
         # hipFFT
         (
             {
@@ -189,6 +201,25 @@ def test_faults_of_a_machine_are_named(changes, status, cause):
     examination = conclude("cuda", SOUND_SYSTEM, driver, _results(torch, **changes))
     assert examination.status is status
     assert examination.findings[0].cause.id == cause
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="no C compiler (gcc) to build the simulated libcuda")
+@pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="a real driver would answer instead")
+def test_the_command_survives_a_simulated_driver(tmp_path):
+    """With a libcuda that only pretends to an RTX 3090: an answer, an exit code of the contract, the JIT state."""
+    source = Path(__file__).parent / "simulated" / "libcuda.c"
+    library = tmp_path / "libcuda.so.1"
+    subprocess.run(
+        ["gcc", "-shared", "-fPIC", "-w", "-Wl,-soname,libcuda.so.1", "-o", str(library), str(source)], check=True
+    )
+    env = {**os.environ, "LD_LIBRARY_PATH": str(tmp_path), "SIM_PTX": "223", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "harness", "doctor", "--json", "--quick"]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+    data = json.loads(finished.stdout)
+    assert finished.returncode == data["exit_code"] in (3, 4, 5)
+    assert data["driver"]["ptx_code"] == 223
+    assert data["driver"]["devices"][0]["name"] == "NVIDIA GeForce RTX 3090"
+    assert data["probes"]["matmul"]["verdict"] != "pass"
 
 
 def test_a_driver_that_dies_is_broken_and_no_gpu_experiment_is_started():
