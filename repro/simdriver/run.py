@@ -1,0 +1,118 @@
+"""Run experiments with one libcufft, each in a process of its own, two at a time."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from repro.simdriver.experiments import FAULTS, SHAPES, Experiment, knobs
+
+CHILD = Path(__file__).with_name("child.py")
+LIMIT_S = 60
+# libcufft's soname counts its own major, which is not CUDA's: .10 came with CUDA 11, .11 with 12, .12 with 13.
+CUDA_MAJOR_OF_SONAME = {"10": 11, "11": 12, "12": 13}
+
+# cufftResult, from cufft.h of CUDA 11.8, 12.x and 13.x; 17 to 20 are new in 13.
+CODES = {
+    0: "CUFFT_SUCCESS", 1: "CUFFT_INVALID_PLAN", 2: "CUFFT_ALLOC_FAILED", 3: "CUFFT_INVALID_TYPE",
+    4: "CUFFT_INVALID_VALUE", 5: "CUFFT_INTERNAL_ERROR", 6: "CUFFT_EXEC_FAILED", 7: "CUFFT_SETUP_FAILED",
+    8: "CUFFT_INVALID_SIZE", 9: "CUFFT_UNALIGNED_DATA", 10: "CUFFT_INCOMPLETE_PARAMETER_LIST",
+    11: "CUFFT_INVALID_DEVICE", 12: "CUFFT_PARSE_ERROR", 13: "CUFFT_NO_WORKSPACE", 14: "CUFFT_NOT_IMPLEMENTED",
+    15: "CUFFT_LICENSE_ERROR", 16: "CUFFT_NOT_SUPPORTED", 17: "CUFFT_MISSING_DEPENDENCY",
+    18: "CUFFT_NVRTC_FAILURE", 19: "CUFFT_NVJITLINK_FAILURE", 20: "CUFFT_NVSHMEM_FAILURE",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the library answered.
+
+    Attributes:
+        stage: the call that failed: "create", "plan", "exec"; "" if none did; "process" if the process died or hung.
+        code: its cufftResult by name; "ok"; or how the process ended.
+        first: the same for the first try, where the experiment tried twice.
+    """
+
+    experiment: Experiment
+    stage: str
+    code: str
+    first: str = ""
+
+    @property
+    def text(self) -> str:
+        """``plan CUFFT_INVALID_SIZE`` or ``ok``: what the table of expectations holds."""
+        return f"{self.stage} {self.code}".strip()
+
+
+def cuda_major(library: Path) -> int:
+    """The CUDA major a libcufft was made for, from its soname.
+
+    Raises:
+        ValueError: the file is no libcufft.so.10, .11 or .12.
+    """
+    try:
+        return CUDA_MAJOR_OF_SONAME[library.name.removeprefix("libcufft.so.")]
+    except KeyError:
+        known = ", ".join("libcufft.so." + number for number in CUDA_MAJOR_OF_SONAME)
+        raise ValueError(f"{library.name} is none of {known}") from None
+
+
+def get_version(library: Path) -> int:
+    """`cufftGetVersion` of the file; needs no driver. 11303 is 11.3.3."""
+    version = ctypes.c_int(-1)
+    code = ctypes.CDLL(str(library)).cufftGetVersion(ctypes.byref(version))
+    if code:
+        raise RuntimeError(f"cufftGetVersion of {library.name} gave {code}")
+    return version.value
+
+
+def run_one(library: Path, driver: Path, experiment: Experiment) -> Answer:
+    """Run one experiment in a child process."""
+    shape = SHAPES[experiment.shape]
+    task = {"kind": shape.kind, "length": shape.length, "batch": shape.batch, "retry": experiment.retry}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SIMCUDA_", "LD_", "CUDA_"))}
+    environment = {
+        **inherited,
+        **knobs(FAULTS[experiment.fault], cuda_major(library)),
+        "SIMCUDA_COMPUTE_CAPABILITY": str(experiment.capability),
+        "LD_LIBRARY_PATH": str(driver.parent),
+    }
+    command = [sys.executable, "-S", str(CHILD), str(library), json.dumps(task)]
+    try:
+        child = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    except subprocess.TimeoutExpired:
+        return Answer(experiment, "process", f"hung for {LIMIT_S} s")
+    if child.returncode < 0:
+        return Answer(experiment, "process", f"killed by {signal.Signals(-child.returncode).name}")
+    if child.returncode:
+        lines = child.stderr.strip().splitlines() or ["no message"]
+        return Answer(experiment, "process", f"failed: {lines[-1]}")
+    result = json.loads(child.stdout)
+    if set(result["drivers"]) - {str(driver)}:  # none at all: the library closed a driver it would not have
+        return Answer(experiment, "process", "failed: another libcuda than the simulated one was loaded")
+    first = describe(*result["first"]) if experiment.retry else ""
+    return Answer(experiment, result["stage"], name_of(result["code"]), first)
+
+
+def run(library: Path, driver: Path, experiments: Sequence[Experiment]) -> Iterator[Answer]:
+    """Run all, two processes at a time, in the order given."""
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        yield from pool.map(lambda experiment: run_one(library, driver, experiment), experiments)
+
+
+def name_of(code: int) -> str:
+    """The name of a cufftResult; "ok" for success."""
+    return "ok" if code == 0 else CODES.get(code, f"unknown error {code}")
+
+
+def describe(stage: str, code: int) -> str:
+    """``plan CUFFT_INVALID_SIZE`` or ``ok``."""
+    return f"{stage} {name_of(code)}".strip()
