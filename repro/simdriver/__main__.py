@@ -1,4 +1,4 @@
-"""``python -m repro.simdriver PATH/libcufft.so.11 [WORDS]``: the table for one library, of experiments with all WORDS."""
+"""``python -m repro.simdriver PATH/libcufft.so.11 [WORDS]``: one library's table, of the experiments with all WORDS."""
 
 from __future__ import annotations
 

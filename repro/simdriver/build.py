@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from pathlib import Path
+
+from harness import processes
 
 SOURCES = Path(__file__).parent / "src"
 LIBRARY = "libcuda.so.1"
@@ -36,8 +37,8 @@ def build(folder: Path) -> Path:
     library = folder / LIBRARY
     command = [find_compiler(), "-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
     command += ["-Wl,-soname," + LIBRARY, "-o", str(library), *map(str, sorted(SOURCES.glob("*.c")))]
-    finished = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    if finished.returncode:
+    finished = processes.run(command, timeout_s=120)
+    if finished.returncode != 0:
         lines = finished.stderr.strip().splitlines() or ["no message"]
         raise CannotBuild(f"{Path(command[0]).name} failed to build the simulated driver: {lines[0]}")
     return library

@@ -1,4 +1,4 @@
-"""What each cuFFT answered when its table was taken, so that a change is seen: ``expected.json``, version -> fault -> rest.
+"""What each cuFFT answered when its table was taken, so that a change is seen: ``expected.json``.
 
 ``python -m repro.simdriver.expected VERSION PATH/libcufft.so.11`` takes the table of one library anew. Look at the
 difference before you commit it: a code that changed is a finding about cuFFT or about the simulated driver.

@@ -6,13 +6,13 @@ import ctypes
 import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness import processes
 from repro.simdriver.experiments import FAULTS, SHAPES, Experiment, knobs
 
 CHILD = Path(__file__).with_name("child.py")
@@ -86,11 +86,10 @@ def run_one(library: Path, driver: Path, experiment: Experiment) -> Answer:
         "LD_LIBRARY_PATH": str(driver.parent),
     }
     command = [sys.executable, "-S", str(CHILD), str(library), json.dumps(task)]
-    try:
-        child = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False)
-    except subprocess.TimeoutExpired:
+    child = processes.run(command, timeout_s=LIMIT_S, env=environment)
+    if child.timed_out:
         return Answer(experiment, "process", f"hung for {LIMIT_S} s")
-    if child.returncode < 0:
+    if child.returncode and child.returncode < 0:
         return Answer(experiment, "process", f"killed by {signal.Signals(-child.returncode).name}")
     if child.returncode:
         lines = child.stderr.strip().splitlines() or ["no message"]

@@ -1,0 +1,102 @@
+"""The table of scenarios, and how one is run in a process of its own. No torch is imported here."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import processes
+
+ROOT = Path(__file__).parent.parent
+# The driver reads both when the process starts: nothing is compiled, nothing is taken from an earlier compilation.
+NO_JIT = {"CUDA_DISABLE_PTX_JIT": "1", "CUDA_CACHE_DISABLE": "1"}
+CODE = re.compile(r"CUFFT_[A-Z_]+|cuFFT error: (unknown error \d+)|CUDA out of memory|MKL FFT error")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One thing to try.
+
+    Attributes:
+        name: ``fft.stft``: the module and function that `repro.child` calls.
+        title: the heading of its column in the report.
+        gpu_only: it says nothing on a CPU.
+        extra_environment: what is set in the child's environment.
+        may_fail_with: codes of a limit of PyTorch itself, which the report shows and the test accepts.
+    """
+
+    name: str
+    title: str
+    gpu_only: bool = False
+    extra_environment: tuple[tuple[str, str], ...] = ()
+    may_fail_with: tuple[str, ...] = ()
+    limit_s: float = 300.0
+
+    @property
+    def function(self) -> str:
+        """What `repro.child` runs: several scenarios may run one function in different environments."""
+        return self.name.partition(" ")[0]
+
+
+SCENARIOS = [
+    Scenario("fft.stft", "STFT"),
+    Scenario("fft.fft_functions", "FFT functions"),
+    Scenario("fft.istft", "inverse STFT"),
+    Scenario("fft.gradient", "gradient"),
+    Scenario("fft.empty_batch", "empty batch", may_fail_with=("MKL FFT error", "CUFFT_INVALID_SIZE")),
+    Scenario("fft.threads", "STFT in threads"),
+    Scenario("fft.stft without JIT", "STFT, PTX JIT off", gpu_only=True, extra_environment=tuple(NO_JIT.items())),
+    Scenario("fft.little_memory", "STFT, 256 MB free", gpu_only=True),
+    Scenario("fft.after_out_of_memory", "STFT after OOM", gpu_only=True),
+    Scenario("xtts.fresh", "XTTS conditioning, fresh"),
+    Scenario("xtts.after_training", "XTTS after training"),
+    Scenario("xtts.between_training", "XTTS between training", gpu_only=True),
+    Scenario("xtts.five_loads", "XTTS loaded five times"),
+    Scenario("xtts.moved_off_and_on", "XTTS moved off and on", gpu_only=True),
+    Scenario("xtts.in_threads", "XTTS in threads", gpu_only=True),
+    Scenario("xtts.little_memory", "XTTS, 256 MB free", gpu_only=True),
+    Scenario("xtts.after_out_of_memory", "XTTS after OOM", gpu_only=True),
+    Scenario("xtts.fresh without JIT", "XTTS, PTX JIT off", gpu_only=True, extra_environment=tuple(NO_JIT.items())),
+]
+BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
+
+
+def run(name: str, device: str, tier: str) -> dict:
+    """Run a scenario in a child process; the outcome as it stands in a results file."""
+    scenario = BY_NAME[name]
+    command = [sys.executable, "-m", "repro.child", scenario.function, device, tier]
+    finished = processes.run(
+        command, timeout_s=scenario.limit_s, cwd=ROOT, env={**os.environ, **dict(scenario.extra_environment)}
+    )
+    outcome = {"scenario": name, "device": device, "tier": tier, **_judge(finished, scenario.limit_s)}
+    outcome.setdefault("seconds", round(finished.seconds, 2))
+    return outcome
+
+
+def _judge(finished: processes.Finished, limit_s: float) -> dict:
+    """What became of the child: its own account of it, or how it ended without one."""
+    if finished.timed_out:
+        return {
+            "verdict": "unkillable" if finished.unkillable else "hung",
+            "detail": f"no answer within {limit_s:.0f} s",
+        }
+    answers = [line for line in finished.stdout.splitlines() if line.startswith("RESULT ")]
+    if not answers:
+        if finished.returncode and finished.returncode < 0:
+            return {
+                "verdict": "crashed",
+                "code": signal.Signals(-finished.returncode).name,
+                "detail": "ended by a signal",
+            }
+        lines = finished.stderr.strip().splitlines() or ["no message"]
+        return {"verdict": "could not be tested", "detail": f"exit status {finished.returncode}: {lines[-1][:300]}"}
+    result = json.loads(answers[-1].removeprefix("RESULT "))
+    result["detail"] = " ".join(result.get("detail", "").split())[:300]
+    if code := CODE.search(result["detail"]):
+        result["code"] = code.group(1) or code.group(0)
+    return result
