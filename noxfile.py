@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import nox
+from nox.command import CommandFailed
+
+sys.path.insert(0, str(Path(__file__).parent))
+from repro import bisect as halving
+from repro import matrix
 
 nox.needs_version = ">=2025.5"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -59,3 +68,94 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
+
+
+def _repro(session: nox.Session, row: dict) -> None:
+    """Install one row, run the suite in it, remove it: what happens in between is in repro/results."""
+    torch, began = row["torch"], time.monotonic()
+    chosen = matrix.options(session.posargs)
+    place = f"[{list(matrix.ROWS).index(torch) + 1}/{len(matrix.ROWS)}] torch {torch}"
+    session.log(f"{place} (CUDA {row['cuda']}, cuFFT {chosen.cufft or row['cufft']['version']})")
+    environment = Path(session.virtualenv.location)
+    try:
+        reason = _install_row(session, row, chosen)
+        if reason:
+            matrix.record_failure(torch, chosen, reason)
+            session.error(f"{place} could not be tested: {reason}")
+        flags = [flag for flag in chosen.as_arguments() if flag not in ("--keep", "--again")]
+        session.run("python", "-m", "pytest", "repro", *flags)
+    finally:
+        if not chosen.keep:
+            shutil.rmtree(environment, ignore_errors=True)
+            shutil.rmtree(ROOT / ".nox" / "cache", ignore_errors=True)
+        done = "done" if matrix.is_done(torch, chosen) else "not done"
+        session.log(f"{place}: {done} after {time.monotonic() - began:.0f} s")
+
+
+def _install_row(session: nox.Session, row: dict, chosen: matrix.Options) -> str:
+    """Install a row's packages; the reason in one line if that fails, else an empty string."""
+    if matrix.free_gb() < matrix.ROW_GB:
+        return f"{matrix.free_gb():.0f} GB of disk free, {matrix.ROW_GB} GB needed"
+    if matrix.free_gb() < matrix.CACHE_GB:
+        session.env["UV_CACHE_DIR"] = str(ROOT / ".nox" / "cache")
+    folder = Path(session.create_tmp())
+    overrides, log = folder / "overrides.txt", folder / "install.log"
+    overrides.write_text("\n".join(row.get("override", [])))
+    arguments = ["--exclude-newer", str(matrix.VERSIONS["resolved_on"]), "--overrides", str(overrides)]
+    try:
+        swap = matrix.swapped_cufft(row, chosen.cufft) if chosen.cufft else ""
+        with log.open("w") as output:
+            streams = {"silent": False, "stdout": output, "stderr": subprocess.STDOUT}
+            session.install(*arguments, *matrix.packages(row, chosen), **streams)
+            if swap:  # last: any install that names torch puts torch's own back
+                session.install("--no-deps", swap, **streams)
+        if row.get("drop_torchaudio_extension") and not chosen.no_tts:
+            session.run("python", "-c", matrix.NO_EXTENSION)
+    except ValueError as error:
+        return str(error)
+    except CommandFailed:
+        return matrix.last_line(log.read_text(errors="replace"))
+    return ""
+
+
+def _define_repro(row: dict) -> None:
+    def repro_row(session: nox.Session) -> None:
+        _repro(session, row)
+
+    repro_row.__doc__ = f"torch {row['torch']}: CUDA {row['cuda']}, cuFFT {row['cufft']['version']}, {row['tts']}."
+    nox.session(repro_row, name=f"repro-{row['torch']}", python=row["python"], venv_backend="uv", default=False)
+
+
+for _row in matrix.ROWS.values():
+    _define_repro(_row)
+
+
+@nox.session(venv_backend="none", default=False)
+def repro(session: nox.Session) -> None:
+    """All rows one after another, those already done left out; `-- --again`, `--no-tts`, `--gpu-only`, `--keep`."""
+    chosen = matrix.options(session.posargs)
+    for torch in matrix.ROWS:
+        if matrix.is_done(torch, chosen) and not chosen.again:
+            session.log(f"torch {torch}: done before, skipped (-- --again runs it again)")
+        else:
+            session.notify(f"repro-{torch}", session.posargs)
+
+
+@nox.session(python=PYTHON, default=False)
+def report(session: nox.Session) -> None:
+    """REPORT.md from the results; `-- --check` only says whether it is up to date."""
+    _install(session, extras="report")
+    session.run("cufft-harness", "report", *session.posargs)
+
+
+@nox.session(venv_backend="none", default=False)
+def bisect(session: nox.Session) -> None:
+    """`-- --good 2.6.0 --bad 2.8.0 --test NAME`: the first release where an outcome changes; resumes by itself."""
+
+    def run(torch: str, flags: list[str]) -> None:
+        session.run(sys.executable, "-m", "nox", "-s", f"repro-{torch}", "--", *flags, success_codes=[0, 1])
+
+    try:
+        session.log(halving.bisect(session.posargs, run))
+    except halving.CannotBisect as error:
+        session.error(str(error))

@@ -46,9 +46,8 @@ def tier_of(tier, device):
     return bypass(device)
 
 
-def main():
+def perform(scenario, device, tier):
     """Run the scenario; whatever happens to it becomes a result, not a traceback."""
-    scenario, device, tier = sys.argv[1:4]
     began = time.monotonic()
     result = {}
     try:
@@ -61,7 +60,7 @@ def main():
         run = getattr(importlib.import_module(MODULES[module]), function)
         with tier_of(tier, device):
             began = time.monotonic()
-            result = {"verdict": "pass", "relative_error": run(device)}
+            result = {"verdict": "pass", "relative_error": float(f"{run(device):.2g}")}
     except ImportError as error:
         result = {"verdict": "could not be tested", "detail": str(error)}
     except Exception as error:
@@ -69,9 +68,9 @@ def main():
         result = {"verdict": "wrong numbers" if wrong else "failed", "detail": f"{type(error).__name__}: {error}"}
     result["seconds"] = round(time.monotonic() - began, 2)
     result["environment"] = environment()
-    print("RESULT " + json.dumps(result), flush=True)
+    return result
 
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent.parent))
-    main()
+    print("RESULT " + json.dumps(perform(*sys.argv[1:4])), flush=True)

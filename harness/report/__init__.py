@@ -1,0 +1,1 @@
+"""Results on disk, and REPORT.md made from them and from nothing else."""

@@ -1,0 +1,136 @@
+"""Writes every outcome to the run's results file the moment it is known."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from harness.report.store import RunFile
+from repro import machine, matrix, scenarios
+
+CANNOT = "could not be tested"
+HAS_GPU = machine.gpu() is not None
+
+
+def pytest_addoption(parser):
+    """The options of the suite."""
+    group = parser.getgroup("repro")
+    group.addoption("--gpu-only", action="store_true", help="only what runs on a GPU")
+    group.addoption("--no-tts", action="store_true", help="without XTTS")
+    group.addoption("--cufft", help="the version of cuFFT that was put in the place of torch's own")
+    group.addoption(
+        "--results", type=Path, help="folder of the results file (default: repro/results; with -k a temporary one)"
+    )
+
+
+class Recorder:
+    """The results file of this run, and what the tests add to it."""
+
+    def __init__(self, config):
+        self.options = matrix.Options(
+            cufft=config.getoption("--cufft"),
+            gpu_only=config.getoption("--gpu-only"),
+            no_tts=config.getoption("--no-tts"),
+        )
+        folder = config.getoption("--results")
+        if folder is None:
+            selected = config.getoption("keyword") or config.getoption("markexpr")
+            folder = Path(tempfile.mkdtemp(prefix="repro-")) if selected else matrix.RESULTS
+        torch = metadata.version("torch").partition("+")[0]
+        packages = sorted(f"{found.metadata['Name']}=={found.version}" for found in metadata.distributions())
+        facts = {
+            "torch": torch,
+            "row": matrix.ROWS_AS_JSON.get(torch),
+            "options": {
+                name: value for name, value in vars(self.options).items() if name in ("cufft", "gpu_only", "no_tts")
+            },
+            "machine": machine.facts(),
+            "environment": {},
+            "packages": packages,
+        }
+        try:
+            self.file = RunFile(folder, matrix.run_name(torch, self.options), "repro", facts)
+        except OSError as error:
+            pytest.exit(f"cannot write results: {error.strerror}", returncode=3)
+
+    def add(self, **outcome):
+        """Write one outcome down; stop the run with one line if that is impossible."""
+        try:
+            self.file.add(outcome)
+        except OSError as error:
+            pytest.exit(f"cannot write results: {error.strerror}; what was measured so far is kept", returncode=3)
+
+    def extend(self, outcomes):
+        """Write many outcomes down at once."""
+        try:
+            self.file.extend(outcomes)
+        except OSError as error:
+            pytest.exit(f"cannot write results: {error.strerror}; what was measured so far is kept", returncode=3)
+
+
+def pytest_configure(config):
+    """Open the results file when tests are going to run."""
+    config.recorder = None if config.option.collectonly else Recorder(config)
+
+
+def pytest_sessionfinish(session, exitstatus):
+    """Close the results file, unless the run was interrupted or an internal error ended it."""
+    recorder = session.config.recorder
+    if recorder and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        session.config.results_path = recorder.file.finish()
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Say where the results are."""
+    path = getattr(config, "results_path", None)
+    if path:
+        terminalreporter.write_line(f"results: {os.path.relpath(path)}")
+
+
+@pytest.fixture(scope="session")
+def recorder(pytestconfig):
+    """The run's results file."""
+    return pytestconfig.recorder
+
+
+@pytest.fixture
+def attempt(recorder):
+    """``attempt(scenario, device, tier)``: run it in a child, write it down, fail on anything but a pass."""
+
+    def run(name, device, tier, expected_code=None):
+        scenario, options = scenarios.BY_NAME[name], recorder.options
+        reason = None
+        if device == "cuda" and not HAS_GPU:
+            reason = "no GPU on this machine"
+        elif device == "cpu" and options.gpu_only:
+            reason = "--gpu-only"
+        elif name.startswith("xtts.") and options.no_tts:
+            reason = "--no-tts"
+        if reason:
+            recorder.add(scenario=name, device=device, tier=tier, verdict="not run", detail=reason)
+            pytest.skip(reason)
+        outcome = scenarios.run(name, device, tier)
+        environment = outcome.pop("environment", None)
+        if environment and len(environment) >= len(recorder.file.facts("environment")):
+            recorder.file.note(environment=environment)
+        if expected_code:
+            outcome["expected_code"] = expected_code
+        recorder.add(**outcome)
+        code = outcome.get("code")
+        if outcome["verdict"] == CANNOT:
+            pytest.skip(outcome["detail"])
+        if code and (code == expected_code or code in scenario.may_fail_with):
+            return outcome
+        if expected_code and outcome["verdict"] == "pass":
+            pytest.fail(f"expected {expected_code}, but it passed: the failure is not reproduced here")
+        assert outcome["verdict"] == "pass", outcome["detail"]
+        return outcome
+
+    return run

@@ -1,0 +1,25 @@
+"""Face: the driver compiles no PTX. On any sound GPU this should be the failure the project was founded on."""
+
+import pytest
+
+from repro.simdriver import library
+from repro.simdriver.expected import load
+
+
+def expected_code():
+    """What this cuFFT answers under the simulated driver to the same fault; None where it does not run there."""
+    found = library.installed()
+    answer = load().get(found.version, {}).get("jit_disabled/r2c 512/sm_86") if found else None
+    return answer.split()[-1] if answer and answer != "ok" else None
+
+
+@pytest.mark.parametrize("scenario", ["fft.stft without JIT", "xtts.fresh without JIT"])
+def test_fft_without_ptx_compiler_fails_as_under_the_simulated_driver(attempt, scenario):
+    """With CUDA_DISABLE_PTX_JIT=1 and CUDA_CACHE_DISABLE=1 cuFFT fails with the code that the simulation gave."""
+    attempt(scenario, "cuda", "native", expected_code())
+
+
+@pytest.mark.parametrize("scenario", ["fft.stft without JIT", "xtts.fresh without JIT"])
+def test_bypass_needs_no_ptx_compiler(attempt, scenario):
+    """Matrix products go on working where cuFFT cannot."""
+    attempt(scenario, "cuda", "bypass")

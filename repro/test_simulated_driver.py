@@ -1,0 +1,50 @@
+"""Face: the error code. What this release's own cuFFT says when the driver fails in a known way; no GPU is needed."""
+
+import pytest
+
+from repro.simdriver import library
+from repro.simdriver.build import CannotBuild, build
+from repro.simdriver.expected import load
+from repro.simdriver.experiments import all_experiments
+from repro.simdriver.run import get_version, run
+
+
+def judge(answer, expected):
+    """An outcome for the results file: as expected, changed, or new where no table was ever taken."""
+    experiment = answer.experiment
+    known = expected.get(experiment.name)
+    verdict = "new" if known is None else "as expected" if known == answer.text else "changed"
+    outcome = {"scenario": "simulated driver", "experiment": experiment.name, "answer": answer.text, "verdict": verdict}
+    return {**outcome, "expected": known} if verdict == "changed" else outcome
+
+
+def test_answers_to_faults_are_as_tabled(recorder, tmp_path):
+    """Every answer of the real libcufft to a fault of the driver is the one in expected.json."""
+    if recorder.options.gpu_only:
+        pytest.skip("--gpu-only")
+    found = library.installed()
+    if found is None:
+        recorder.file.note(simulated={"status": "not run", "reason": "this build of torch brings no cuFFT"})
+        pytest.skip("this build of torch brings no cuFFT")
+    facts = {"distribution": found.distribution, "version": found.version, "get_version": get_version(found.path)}
+    recorder.file.note(cufft=facts)
+    try:
+        driver = build(tmp_path.resolve())
+    except CannotBuild as error:
+        recorder.file.note(simulated={"status": "could not be tested", "reason": str(error)})
+        pytest.skip(str(error))
+    expected = load().get(found.version, {})
+    experiments = all_experiments()
+    first = next(run(found.path, driver, experiments[:1]))
+    if first.text == "create CUFFT_INVALID_DEVICE":
+        reason = "embeds a whole CUDA runtime, which accepts no other driver than NVIDIA's own"
+        recorder.file.note(simulated={"status": "could not be tested", "reason": reason})
+        recorder.add(**judge(first, expected))
+        pytest.skip(f"cuFFT {found.version} {reason}")
+    outcomes = [judge(answer, expected) for answer in run(found.path, driver, experiments)]
+    recorder.extend(outcomes)
+    recorder.file.note(simulated={"status": "complete"})
+    changed = [
+        f"{one['experiment']}: {one['expected']} -> {one['answer']}" for one in outcomes if one["verdict"] == "changed"
+    ]
+    assert not changed, f"{len(changed)} answers of cuFFT {found.version} changed: {'; '.join(changed[:5])}"
