@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("harness.commands.train", "Fine-tune XTTS; a sample of every epoch appears by itself."),
     "sample": ("harness.commands.sample", "Make samples from the checkpoints of a run, after the fact."),
     "run": ("harness.commands.run", "Run any PyTorch program with its FFTs guarded."),
+    "report": ("harness.commands.report", "Write REPORT.md from the results of the reproduction suite."),
 }
 
 

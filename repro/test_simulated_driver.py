@@ -5,7 +5,7 @@ import pytest
 from repro.simdriver import library
 from repro.simdriver.build import CannotBuild, build
 from repro.simdriver.expected import load
-from repro.simdriver.experiments import all_experiments
+from repro.simdriver.experiments import FAULTS, RETRIES, all_experiments
 from repro.simdriver.run import get_version, run
 
 
@@ -43,7 +43,8 @@ def test_answers_to_faults_are_as_tabled(recorder, tmp_path):
         pytest.skip(f"cuFFT {found.version} {reason}")
     outcomes = [judge(answer, expected) for answer in run(found.path, driver, experiments)]
     recorder.extend(outcomes)
-    recorder.file.note(simulated={"status": "complete"})
+    faults = {fault.name: fault.meaning for fault in FAULTS.values()}
+    recorder.file.note(simulated={"status": "complete", "faults": faults, "retries": RETRIES})
     changed = [
         f"{one['experiment']}: {one['expected']} -> {one['answer']}" for one in outcomes if one["verdict"] == "changed"
     ]

@@ -1,0 +1,45 @@
+"""`cufft-harness report`: REPORT.md and its picture from the results."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    results: Annotated[Path, typer.Option(help="Folder of the results files.")] = Path("repro/results"),
+    output: Annotated[
+        Path, typer.Option(help="Where the report goes; its picture lies beside the results' folder.")
+    ] = Path("REPORT.md"),
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit with 1 if the report is not up to date.")
+    ] = False,
+) -> int:
+    """Write REPORT.md from the results of `nox -s repro-<torch>`, and from nothing else.
+
+    The same results give the same bytes. What was not run is shown as not run, and a results file that is cut off or of
+    another schema is named in the report and left out of it.
+    """
+    from harness.report import document, picture
+
+    sources = document.load(results)
+    image = results.parent / "matrix.svg"
+    text = document.render(sources, Path(os.path.relpath(image, output.parent)).as_posix())
+    drawing = picture.draw(sources.evidence)
+    for problem in sources.problems:
+        typer.echo(f"left out: {problem}", err=True)
+    if check:
+        stale = [str(path) for path, wanted in ((output, text.encode()), (image, drawing)) if _bytes(path) != wanted]
+        typer.echo(f"not up to date: {', '.join(stale)}; run `nox -s report`" if stale else "up to date")
+        return 1 if stale else 0
+    document.write(image, drawing)
+    document.write(output, text.encode())
+    typer.echo(f"{output}: {len(sources.runs)} runs, {sum(len(run.outcomes) for run in sources.runs)} outcomes")
+    return 0
+
+
+def _bytes(path: Path) -> bytes | None:
+    return path.read_bytes() if path.exists() else None
