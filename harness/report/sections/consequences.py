@@ -83,8 +83,8 @@ def _rules(evidence: Evidence, versions: list[str]) -> list[str]:
     if spared:
         rules.append(
             f"Without the compiler a complex transform of 512 points still works (cuFFT {listed(spared)}), while "
-            "real ones fail: `torch.fft.fft` passing where `torch.stft` fails points to the compiler, and a test with the "
-            "former alone misses it."
+            "real ones fail: `torch.fft.fft` passing where `torch.stft` fails points to the compiler, and a test with "
+            "the former alone misses it."
         )
     memory = {answer.split()[-1] for fault in ("module_oom", "alloc_failed") for answer in answers(fault).values()}
     if memory and not any("INVALID_SIZE" in code for code in memory):
