@@ -60,21 +60,25 @@ def _rules(evidence: Evidence, versions: list[str]) -> list[str]:
     rules = []
 
     def answers(fault: str, shape: str = "r2c 512", rest: str = "sm_86") -> dict[str, str]:
-        return {version: evidence.answers[version].get(f"{fault}/{shape}/{rest}", "") for version in versions}
+        """The answers of all versions, or none at all where one of them lacks it: a rule is about all."""
+        name = f"{fault}/{shape}/{rest}"
+        found = {version: evidence.answers[version][name] for version in versions if name in evidence.answers[version]}
+        return found if len(found) == len(versions) else {}
 
-    invalid_size = [
-        name
+    makers = {
+        name.split("/")[0]
         for version in versions
         for name, answer in evidence.answers[version].items()
-        if valid(name) and "INVALID_SIZE" in answer and name.split("/")[0] not in NO_COMPILER
-    ]
-    if not invalid_size:
+        if valid(name) and "INVALID_SIZE" in answer
+    }
+    if makers and makers <= set(NO_COMPILER):
         rules.append(
             "Of the faults tried, none gives CUFFT_INVALID_SIZE on a valid size but a PTX compiler that is missing, "
             "switched off or failing: look for `libnvidia-ptxjitcompiler.so.1` beside `libcuda.so.1` first, not at the "
             "size."
         )
-    if all("INVALID_SIZE" in answer for answer in answers("healthy", "r2c empty batch").values()):
+    empty = answers("healthy", "r2c empty batch").values()
+    if empty and all("INVALID_SIZE" in answer for answer in empty):
         rules.append(
             "On a healthy driver CUFFT_INVALID_SIZE means an empty batch or a length of zero: some step before it gave "
             "no frames."
@@ -96,8 +100,10 @@ def _rules(evidence: Evidence, versions: list[str]) -> list[str]:
         )
     if set(answers("driver_too_old").values()) == {"create CUFFT_NOT_SUPPORTED"}:
         rules.append("CUFFT_NOT_SUPPORTED at creation means a driver older than the CUDA major of the wheel.")
-    again = {**answers("jit_missing", rest="sm_86/same handle"), **answers("jit_missing", rest="sm_86/fresh handle")}
-    if again and "ok" not in again.values():
+    again = [
+        answer for way in ("same", "fresh") for answer in answers("jit_missing", rest=f"sm_86/{way} handle").values()
+    ]
+    if again and "ok" not in again:
         rules.append("Trying again, with the same plan or a new one, does not help while the fault is there.")
     sticky = [
         version

@@ -1,0 +1,182 @@
+"""The rows of versions.toml, what is installed for them, and the halving between them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from repro import bisect, matrix, scenarios
+from repro.matrix import ROWS, Options
+
+
+def test_every_minor_release_from_2_0_to_2_15_has_a_row():
+    """The matrix is complete and in order."""
+    assert [f"2.{minor}" for minor in range(16)] == [torch.rpartition(".")[0] for torch in ROWS]
+
+
+@pytest.mark.parametrize("row", ROWS.values(), ids=list(ROWS))
+def test_row_names_all_that_is_installed(row):
+    """A row pins torch, torchaudio, TTS and transformers exactly and bounds numpy; old TTS goes with old numpy."""
+    packages = matrix.packages(row, Options())
+
+    assert f"torch=={row['torch']}" in packages
+    assert sum(name.startswith(("TTS==", "coqui-tts==")) for name in packages) == 1
+    assert any(name.startswith("transformers==") for name in packages)
+    assert any(name.startswith("torchaudio==") for name in packages)
+    assert ("TTS==0.22.0" in packages) <= ("numpy<2" in packages)
+    assert row["cufft"]["get_version"] == matrix_get_version(row["cufft"]["version"])
+
+
+def matrix_get_version(version):
+    major, minor, patch = (int(part) for part in version.split(".")[:3])
+    return major * 1000 + minor * 100 + patch
+
+
+def test_no_tts_leaves_torch_numpy_and_pytest_alone():
+    """The FFT part of the suite needs three packages."""
+    assert sorted(matrix.packages(ROWS["2.8.0"], Options(no_tts=True))) == ["numpy>=1.26", "pytest>=8", "torch==2.8.0"]
+
+
+def test_cufft_is_swapped_within_its_major_only():
+    """Another major has another soname and would not be loaded."""
+    assert matrix.swapped_cufft(ROWS["2.8.0"], "11.2.1.3") == "nvidia-cufft-cu12==11.2.1.3"
+    with pytest.raises(ValueError, match=r"torch 2\.8\.0 was built for cuFFT 11\.x and cannot load 12\.0\.0\.61"):
+        matrix.swapped_cufft(ROWS["2.8.0"], "12.0.0.61")
+
+
+def test_options_are_read_and_written_back():
+    """What follows `--` reaches the suite unchanged, pytest's own words included."""
+    words = ["--cufft", "11.2.1.3", "--no-tts", "-k", "stft"]
+    chosen = matrix.options(words)
+
+    assert Options(cufft="11.2.1.3", no_tts=True, pytest=("-k", "stft")) == chosen
+    assert words == chosen.as_arguments()
+
+
+def test_results_of_different_runs_have_different_names():
+    """A swapped cuFFT or a part of the suite never takes the place of a whole run."""
+    variants = [Options(), Options(cufft="11.2.1.3"), Options(no_tts=True), Options(gpu_only=True)]
+
+    assert len({matrix.run_name("2.8.0", chosen) for chosen in variants}) == 4
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    monkeypatch.setattr(matrix, "RESULTS", tmp_path)
+    return tmp_path
+
+
+def leave(results, torch, answer, status="complete"):
+    content = {
+        "schema": 1,
+        "kind": "repro",
+        "name": torch,
+        "status": status,
+        "outcomes": [{"scenario": "simulated driver", "experiment": "x", "answer": answer}] if answer else [],
+    }
+    (results / f"{matrix.run_name(torch, Options())}.json").write_text(json.dumps(content))
+
+
+def test_only_a_complete_readable_run_counts_as_done(results):
+    """An interrupted, failed or damaged row is run again."""
+    leave(results, "2.8.0", "ok")
+    leave(results, "2.7.1", None, status="could not be tested")
+    (results / f"{matrix.run_name('2.6.0', Options())}.json").write_text('{"schema": 1, "ki')
+
+    assert [matrix.is_done(torch, Options()) for torch in ("2.8.0", "2.7.1", "2.6.0", "2.5.1")] == [
+        True,
+        False,
+        False,
+        False,
+    ]
+
+
+def test_a_failed_install_is_recorded_and_never_replaces_results(results):
+    """`could not be tested: …` is written for the row, unless something was measured before."""
+    leave(results, "2.8.0", "ok")
+    for torch in ("2.8.0", "2.7.1"):
+        matrix.record_failure(torch, Options(), "No solution found")
+
+    assert matrix.is_done("2.8.0", Options())
+    content = json.loads((results / f"{matrix.run_name('2.7.1', Options())}.json").read_text())
+    assert (content["status"], content["reason"]) == ("could not be tested", "No solution found")
+
+
+def test_the_telling_line_of_an_installer_is_found():
+    """The reason is the line with the error, not the last line of advice."""
+    log = "Resolved 80 packages\n  × No solution found when resolving:\n  ╰─▶ Because there is no torch==9\nhint: try"
+
+    assert matrix.last_line(log).startswith("No solution found")
+
+
+def test_bisect_finds_the_first_change_and_runs_no_more_than_it_must(results):
+    """Halving runs about log2 of the rows between, and never one that is done."""
+    answers = {torch: "ok" if number < 9 else "changed" for number, torch in enumerate(ROWS)}
+    ran = []
+
+    def run(torch, flags):
+        ran.append(torch)
+        leave(results, torch, answers[torch])
+
+    words = bisect.bisect(["--good", "2.0.1", "--bad", "2.15.0", "--test", "x"], run)
+
+    assert words == "x: ok with torch 2.8.0, changed with torch 2.9.1"
+    assert len(ran) <= 6
+    ran.clear()
+    bisect.bisect(["--good", "2.0.1", "--bad", "2.15.0", "--test", "x"], run)
+    assert ran == []
+
+
+def test_bisect_steps_over_rows_that_cannot_be_tested(results):
+    """A row without an outcome is named, not guessed."""
+
+    def run(torch, flags):
+        leave(results, torch, None if torch == "2.7.1" else "ok" if torch < "2.7" else "changed")
+
+    words = bisect.bisect(["--good", "2.6.0", "--bad", "2.8.0", "--test", "x"], run)
+
+    assert words == "x: ok with torch 2.6.0, changed with torch 2.8.0; not known between them: 2.7.1"
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "message"),
+    [("2.6.0", "9.9", "no row for torch 9.9"), ("2.6.0", "2.8.0", "both releases have the same outcome: ok")],
+)
+def test_bisect_refuses_what_it_cannot_halve(results, good, bad, message):
+    """An unknown release or equal ends are one clear line."""
+    with pytest.raises(bisect.CannotBisect, match=message):
+        bisect.bisect(["--good", good, "--bad", bad, "--test", "x"], lambda torch, flags: leave(results, torch, "ok"))
+
+
+def test_ends_of_a_child_are_told_apart():
+    """A signal is a crash, silence is not testable, lateness is a hang; none is called a failure of cuFFT."""
+    assert scenarios._silent(-11, "")["verdict"] == "crashed"
+    assert scenarios._silent(-11, "")["code"] == "SIGSEGV"
+    assert scenarios._silent(1, "ImportError")["verdict"] == "could not be tested"
+    assert scenarios._late(scenarios.SCENARIOS[0], unkillable=False)["verdict"] == "hung"
+    assert scenarios._late(scenarios.SCENARIOS[0], unkillable=True)["verdict"] == "unkillable"
+
+
+def test_reference_stft_is_what_torch_says():
+    """The suite's own reference agrees with torch in float64, so a deviation is the device's."""
+    torch = pytest.importorskip("torch")
+    from repro import reference
+
+    signal, window = torch.randn(2, 4000, dtype=torch.float64), torch.hamming_window(400, dtype=torch.float64)
+    measured = torch.stft(signal, 512, 160, 400, window=window, return_complex=True)
+
+    assert reference.relative_error(measured, reference.stft(signal, 512, 160, 400, window=window)) < 1e-12
+
+
+def test_wrong_numbers_are_found():
+    """A transform that is off by a thousandth, or not finite, does not pass."""
+    import numpy as np
+
+    from repro.fft_scenarios import WrongNumbers, check
+
+    right = np.ones((3, 4))
+    with pytest.raises(WrongNumbers, match=r"relative error 1\.0e-03"):
+        check("x", right * 1.001, right, 1e-5)
+    with pytest.raises(WrongNumbers, match="relative error inf"):
+        check("x", right * np.nan, right, 1e-5)
