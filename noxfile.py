@@ -78,7 +78,11 @@ def _repro(session: nox.Session, row: dict) -> None:
     session.log(f"{place} (CUDA {row['cuda']}, cuFFT {chosen.cufft or row['cufft']['version']})")
     environment = Path(session.virtualenv.location)
     try:
-        reason = _install_row(session, row, chosen)
+        try:
+            swap = matrix.swapped_cufft(row, chosen.cufft) if chosen.cufft else ""
+        except ValueError as error:
+            session.error(str(error))  # asked for what cannot be: nothing to record
+        reason = _install_row(session, row, chosen, swap)
         if reason:
             matrix.record_failure(torch, chosen, reason)
             session.error(f"{place} could not be tested: {reason}")
@@ -92,7 +96,7 @@ def _repro(session: nox.Session, row: dict) -> None:
         session.log(f"{place}: {done} after {time.monotonic() - began:.0f} s")
 
 
-def _install_row(session: nox.Session, row: dict, chosen: matrix.Options) -> str:
+def _install_row(session: nox.Session, row: dict, chosen: matrix.Options, swap: str) -> str:
     """Install a row's packages; the reason in one line if that fails, else an empty string."""
     if matrix.free_gb() < matrix.ROW_GB:
         return f"{matrix.free_gb():.0f} GB of disk free, {matrix.ROW_GB} GB needed"
@@ -103,7 +107,6 @@ def _install_row(session: nox.Session, row: dict, chosen: matrix.Options) -> str
     overrides.write_text("\n".join(row.get("override", [])))
     arguments = ["--exclude-newer", str(matrix.VERSIONS["resolved_on"]), "--overrides", str(overrides)]
     try:
-        swap = matrix.swapped_cufft(row, chosen.cufft) if chosen.cufft else ""
         with log.open("w") as output:
             streams = {"silent": False, "stdout": output, "stderr": subprocess.STDOUT}
             session.install(*arguments, *matrix.packages(row, chosen), **streams)
@@ -111,8 +114,6 @@ def _install_row(session: nox.Session, row: dict, chosen: matrix.Options) -> str
                 session.install("--no-deps", swap, **streams)
         if row.get("drop_torchaudio_extension") and not chosen.no_tts:
             session.run("python", "-c", matrix.NO_EXTENSION)
-    except ValueError as error:
-        return str(error)
     except CommandFailed:
         return matrix.last_line(log.read_text(errors="replace"))
     return ""

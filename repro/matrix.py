@@ -19,8 +19,9 @@ FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "results"
 VERSIONS = tomllib.loads((FOLDER / "versions.toml").read_text())
 ROWS = {row["torch"]: row for row in VERSIONS["row"]}
-# One environment is 5 to 6.5 GB on disk; with less than twice that free, packages are not kept in uv's cache.
-ROW_GB, CACHE_GB = 8, 32
+# One environment takes 5 to 6.5 GB. With less than CACHE_GB free, a row's packages go into a cache that is removed with
+# the environment, so that the whole matrix needs no more disk than one row; with more, uv keeps them for the next time.
+ROW_GB, CACHE_GB = 8, 40
 NO_EXTENSION = (
     "import importlib.util, pathlib;"
     "folder = pathlib.Path(importlib.util.find_spec('torchaudio').origin).parent / 'lib';"
