@@ -14,7 +14,7 @@ from repro import matrix
 UNKNOWN = {"not run", "could not be tested"}
 
 
-class CannotBisect(Exception):  # noqa: N818 - it says what happened
+class CannotBisect(Exception):
     """There is nothing to halve; the message is one line."""
 
 

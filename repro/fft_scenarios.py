@@ -20,7 +20,7 @@ STFT_SHAPES = [
 LENGTHS = [1, 2, 3, 400, 401, 512, 1000, 1009, 1024, 4096]  # powers of two, smooth, odd, prime
 
 
-class WrongNumbers(Exception):  # noqa: N818 - it says what was found
+class WrongNumbers(Exception):
     """The transform ran and its result is not the transform's."""
 
 

@@ -12,7 +12,7 @@ SOURCES = Path(__file__).parent / "src"
 LIBRARY = "libcuda.so.1"
 
 
-class CannotBuild(Exception):  # noqa: N818 - it says what happened
+class CannotBuild(Exception):
     """There is no compiler, or it failed; the message is one line."""
 
 

@@ -13,22 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import processes
+from harness.cufft import CufftResult
 from repro.simdriver.experiments import FAULTS, SHAPES, Experiment, knobs
 
 CHILD = Path(__file__).with_name("child.py")
 LIMIT_S = 60
 # libcufft's soname counts its own major, which is not CUDA's: .10 came with CUDA 11, .11 with 12, .12 with 13.
 CUDA_MAJOR_OF_SONAME = {"10": 11, "11": 12, "12": 13}
-
-# cufftResult, from cufft.h of CUDA 11.8, 12.x and 13.x; 17 to 20 are new in 13.
-CODES = {
-    0: "CUFFT_SUCCESS", 1: "CUFFT_INVALID_PLAN", 2: "CUFFT_ALLOC_FAILED", 3: "CUFFT_INVALID_TYPE",
-    4: "CUFFT_INVALID_VALUE", 5: "CUFFT_INTERNAL_ERROR", 6: "CUFFT_EXEC_FAILED", 7: "CUFFT_SETUP_FAILED",
-    8: "CUFFT_INVALID_SIZE", 9: "CUFFT_UNALIGNED_DATA", 10: "CUFFT_INCOMPLETE_PARAMETER_LIST",
-    11: "CUFFT_INVALID_DEVICE", 12: "CUFFT_PARSE_ERROR", 13: "CUFFT_NO_WORKSPACE", 14: "CUFFT_NOT_IMPLEMENTED",
-    15: "CUFFT_LICENSE_ERROR", 16: "CUFFT_NOT_SUPPORTED", 17: "CUFFT_MISSING_DEPENDENCY",
-    18: "CUFFT_NVRTC_FAILURE", 19: "CUFFT_NVJITLINK_FAILURE", 20: "CUFFT_NVSHMEM_FAILURE",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -109,7 +100,9 @@ def run(library: Path, driver: Path, experiments: Sequence[Experiment]) -> Itera
 
 def name_of(code: int) -> str:
     """The name of a cufftResult; "ok" for success."""
-    return "ok" if code == 0 else CODES.get(code, f"unknown error {code}")
+    if code == CufftResult.CUFFT_SUCCESS:
+        return "ok"
+    return CufftResult(code).name if code in list(CufftResult) else f"unknown error {code}"
 
 
 def describe(stage: str, code: int) -> str:
