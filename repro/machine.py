@@ -27,6 +27,12 @@ def label():
     return "no-gpu" if found is None else re.sub(r"[^a-z0-9]+", "-", found[0].lower()).strip("-")
 
 
+def anonymous(text):
+    """An error's text in one line, without addresses and without the folders of this machine."""
+    text = re.sub(r"\w+://[^\s'\"`)]+", "(address)", " ".join(text.split()))
+    return re.sub(r"(?<![\w.])(?:/[\w.+@~-]+)+/(?=[\w.+-])", "", text)[:300]
+
+
 def facts():
     """System, processor, memory, GPU and driver, for a results file."""
     with open("/proc/meminfo") as memory:

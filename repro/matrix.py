@@ -121,4 +121,4 @@ def last_line(log: str) -> str:
     telling = [
         line for line in lines if "error" in line.lower() or "no solution" in line.lower() or "failed" in line.lower()
     ]
-    return (telling or lines or ["the installer said nothing"])[0][:300]
+    return machine.anonymous((telling or lines or ["the installer said nothing"])[0])

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import processes
+from repro import machine
 
 ROOT = Path(__file__).parent.parent
 # The driver reads both when the process starts: nothing is compiled, nothing is taken from an earlier compilation.
 NO_JIT = {"CUDA_DISABLE_PTX_JIT": "1", "CUDA_CACHE_DISABLE": "1"}
-CODE = re.compile(r"CUFFT_[A-Z_]+|cuFFT error: (unknown error \d+)|CUDA out of memory|MKL FFT error")
+CODE = re.compile(r"CUFFT_[A-Z_]+|cuFFT error: (unknown error \d+)|CUDA out of memory|no kernel image|MKL FFT error")
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def run(name: str, device: str, tier: str) -> dict:
     began = time.monotonic()
     result = (_forked if device == "cpu" else _started)(scenario, device, tier)
     outcome = {"scenario": name, "device": device, "tier": tier, **result}
-    outcome["detail"] = " ".join(outcome.get("detail", "").split())[:300]
+    outcome["detail"] = machine.anonymous(outcome.get("detail", ""))
     if code := CODE.search(outcome["detail"]):
         outcome["code"] = code.group(1) or code.group(0)
     outcome.setdefault("seconds", round(time.monotonic() - began, 2))

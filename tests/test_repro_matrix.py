@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from repro import bisect, matrix, scenarios
+from repro import bisect, machine, matrix, scenarios
 from repro.matrix import ROWS, Options
 
 
@@ -108,6 +108,15 @@ def test_the_telling_line_of_an_installer_is_found():
     log = "Resolved 80 packages\n  × No solution found when resolving:\n  ╰─▶ Because there is no torch==9\nhint: try"
 
     assert matrix.last_line(log).startswith("No solution found")
+
+
+def test_results_tell_nothing_of_the_machine():
+    """Errors lose folders and addresses before they are written down, and keep what they say."""
+    text = (
+        "OSError: /home/jane/.venv/lib/libcufft.so.12: cannot\n open; see https://index.example/simple/torch/ for 1/2"
+    )
+
+    assert machine.anonymous(text) == "OSError: libcufft.so.12: cannot open; see (address) for 1/2"
 
 
 def test_bisect_finds_the_first_change_and_runs_no_more_than_it_must(results):

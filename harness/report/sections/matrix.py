@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from harness.report.evidence import CANNOT, NOT_RUN, Cell, Evidence
+from harness.report.evidence import CANNOT, NOT_RUN, PLACES, Cell, Evidence, span
 
 if TYPE_CHECKING:
     from harness.report.document import Sources
@@ -47,15 +47,18 @@ def short(code: str) -> str:
 
 
 def _reasons(evidence: Evidence, names: list[str]) -> list[str]:
-    """Every reason why something was not run or not testable, and how often it was the reason."""
-    counts: dict[tuple[str, str], int] = {}
+    """Every reason why something did not pass, was not run or not testable, with the releases it was the reason for."""
+    found: dict[tuple[str, str, str], list[str]] = {}
     for release in evidence.releases:
         for name in names:
-            for device, tier in (("cpu", "native"), ("cpu", "bypass"), ("cuda", "native"), ("cuda", "bypass")):
+            for (device, tier), place in PLACES.items():
                 cell = release.cell(name, device, tier)
-                if cell.why and not cell.known:
-                    counts[cell.verdict, cell.why] = counts.get((cell.verdict, cell.why), 0) + 1
-    return [f"{verdict}, {count} times: {why}" for (verdict, why), count in sorted(counts.items())]
+                if cell.why and cell.verdict != "pass":
+                    found.setdefault((cell.verdict, place, cell.why), []).append(release.torch)
+    return [
+        f"{verdict} ({place}; {len(torches)} times, torch {span(list(dict.fromkeys(torches)))}): {why}"
+        for (verdict, place, why), torches in sorted(found.items())
+    ]
 
 
 def _swapped(evidence: Evidence) -> list[str]:

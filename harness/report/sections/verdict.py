@@ -48,16 +48,17 @@ def _fault(evidence: Evidence) -> str:
     if not failing:
         return "What cuFFT says when the driver's PTX compiler is missing was not run."
     invalid = [version for answer, versions in groups.items() if "INVALID_SIZE" in answer for version in versions]
-    others = [version for answer, versions in groups.items() if "INVALID_SIZE" not in answer for version in versions]
-    sound = "and works under a driver that has one" if set(healthy.get("ok", [])) >= {*invalid, *others} else ""
-    who = f"cuFFT {listed(invalid)} (torch {listed(evidence.releases_of.get(one, 'none here') for one in invalid)})"
+    others = [version for answer, versions in failing.items() if "INVALID_SIZE" not in answer for version in versions]
+    if not invalid:
+        return "Without a PTX compiler in the driver no cuFFT that was tried gives CUFFT_INVALID_SIZE for a valid size."
+    releases = listed(evidence.releases_of.get(one, "none here") for one in invalid)
+    sound = ", and under one that has it all is well" if set(healthy.get("ok", [])) >= {*invalid, *others} else ""
     first = (
-        f"The error is made by the driver, not by the size: without a PTX compiler beside it, {who} answers "
-        f"CUFFT_INVALID_SIZE to valid sizes {sound}".rstrip()
-        if invalid
-        else "Without a PTX compiler in the driver no cuFFT that was tried answers CUFFT_INVALID_SIZE to a valid size"
+        "The size is not what fails: under a simulated driver without a PTX compiler the answer of "
+        f"cuFFT {listed(invalid)} (torch {releases}) to valid sizes is CUFFT_INVALID_SIZE{sound}"
     )
-    rest = f"; cuFFT {listed(others)} says CUFFT_INTERNAL_ERROR to the same fault" if others else ""
+    codes = sorted({answer.split()[-1] for answer in failing if "INVALID_SIZE" not in answer})
+    rest = f"; to the same fault that of cuFFT {listed(others)} is {listed(codes, 'or')}" if others else ""
     return f"{first}{rest}."
 
 
