@@ -115,7 +115,7 @@ def _install_row(session: nox.Session, row: dict, chosen: matrix.Options, swap: 
         if row.get("drop_torchaudio_extension") and not chosen.no_tts:
             session.run("python", "-c", matrix.NO_EXTENSION)
     except CommandFailed:
-        return matrix.last_line(log.read_text(errors="replace"))
+        return matrix.reason_of(log.read_text(errors="replace"))
     return ""
 
 

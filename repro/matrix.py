@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,10 +116,9 @@ def record_failure(torch: str, chosen: Options, reason: str) -> None:
 ROWS_AS_JSON = {torch: {**row, "released": str(row["released"])} for torch, row in ROWS.items()}
 
 
-def last_line(log: str) -> str:
-    """The line of an installer's output that says what went wrong."""
+def reason_of(log: str) -> str:
+    """What went wrong, from an installer's output: its error, and what it says that caused it."""
     lines = [line.strip(" ×╰─▶├│") for line in log.splitlines() if line.strip()]
-    telling = [
-        line for line in lines if "error" in line.lower() or "no solution" in line.lower() or "failed" in line.lower()
-    ]
-    return machine.anonymous((telling or lines or ["the installer said nothing"])[0])
+    errors = [line for line in lines if re.match(r"(error|warning: failed|no solution)\b", line, re.IGNORECASE)]
+    causes = [line for line in lines if line.startswith(("Because", "Caused by"))]
+    return machine.anonymous(" ".join([*errors[:1], *causes[-1:]]) or (lines or ["the installer said nothing"])[-1])

@@ -103,11 +103,23 @@ def test_a_failed_install_is_recorded_and_never_replaces_results(results):
     assert (content["status"], content["reason"]) == ("could not be tested", "No solution found")
 
 
-def test_the_telling_line_of_an_installer_is_found():
-    """The reason is the line with the error, not the last line of advice."""
-    log = "Resolved 80 packages\n  × No solution found when resolving:\n  ╰─▶ Because there is no torch==9\nhint: try"
-
-    assert matrix.last_line(log).startswith("No solution found")
+@pytest.mark.parametrize(
+    ("log", "reason"),
+    [
+        (
+            "Resolved 80 packages\n  × No solution found when resolving:\n  ╰─▶ Because there is no torch==9, it fails.\nhint: x",
+            "No solution found when resolving: Because there is no torch==9, it fails.",
+        ),
+        (
+            "error: Request failed after 3 retries\n  Caused by: Failed to fetch: `https://index.example/x`\n  Caused by: refused",
+            "error: Request failed after 3 retries Caused by: refused",
+        ),
+        ("", "the installer said nothing"),
+    ],
+)
+def test_why_an_install_failed_is_one_line(log, reason):
+    """The error and its cause, not the last line of advice."""
+    assert reason == matrix.reason_of(log)
 
 
 def test_results_tell_nothing_of_the_machine():
