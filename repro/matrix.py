@@ -120,5 +120,5 @@ def reason_of(log: str) -> str:
     """What went wrong, from an installer's output: its error, and what it says that caused it."""
     lines = [line.strip(" ×╰─▶├│") for line in log.splitlines() if line.strip()]
     errors = [line for line in lines if re.match(r"(error|warning: failed|no solution)\b", line, re.IGNORECASE)]
-    causes = [line for line in lines if line.startswith(("Because", "Caused by"))]
+    causes = [line for line in lines if line.lower().startswith(("because", "cause"))]
     return machine.anonymous(" ".join([*errors[:1], *causes[-1:]]) or (lines or ["the installer said nothing"])[-1])

@@ -103,17 +103,26 @@ def test_a_failed_install_is_recorded_and_never_replaces_results(results):
     assert (content["status"], content["reason"]) == ("could not be tested", "No solution found")
 
 
+NO_VERSION = """Using Python 3.11.7
+error: No solution found when resolving dependencies
+  cause: Because there is no version of torch==2.99.0, your requirements are unsatisfiable.
+hint: try something else
+"""
+NO_NETWORK = """error: Request failed after 3 retries
+  cause: Failed to fetch: http://index.example/simple/torch/
+  cause: Connection refused (os error 111)
+"""
+
+
 @pytest.mark.parametrize(
     ("log", "reason"),
     [
         (
-            "Resolved 80 packages\n  × No solution found when resolving:\n  ╰─▶ Because there is no torch==9, it fails.\nhint: x",
-            "No solution found when resolving: Because there is no torch==9, it fails.",
+            NO_VERSION,
+            "error: No solution found when resolving dependencies "
+            "cause: Because there is no version of torch==2.99.0, your requirements are unsatisfiable.",
         ),
-        (
-            "error: Request failed after 3 retries\n  Caused by: Failed to fetch: `https://index.example/x`\n  Caused by: refused",
-            "error: Request failed after 3 retries Caused by: refused",
-        ),
+        (NO_NETWORK, "error: Request failed after 3 retries cause: Connection refused (os error 111)"),
         ("", "the installer said nothing"),
     ],
 )
