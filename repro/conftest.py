@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from harness.report.store import RunFile
 from repro import machine, matrix, scenarios
+from repro.simdriver import library
 
 CANNOT = "could not be tested"
 HAS_GPU = machine.gpu() is not None
@@ -47,7 +48,7 @@ class Recorder:
         packages = sorted(f"{found.metadata['Name']}=={found.version}" for found in metadata.distributions())
         facts = {
             "torch": torch,
-            "row": matrix.ROWS_AS_JSON.get(torch),
+            "row": matrix.ROWS_AS_JSON.get(torch) or self.unlisted(torch),
             "options": {
                 name: value for name, value in vars(self.options).items() if name in ("cufft", "gpu_only", "no_tts")
             },
@@ -61,6 +62,12 @@ class Recorder:
             self.file = RunFile(folder, matrix.run_name(torch, self.options), "repro", facts)
         except OSError as error:
             pytest.exit(f"cannot write results: {error.strerror}", returncode=3)
+
+    @staticmethod
+    def unlisted(torch):
+        """A row for a release that versions.toml does not list: an environment of somebody's own."""
+        found = library.installed()
+        return {"torch": torch, "cuda": "–", "cufft": {"version": found.version if found else "–"}}
 
     def add(self, **outcome):
         """Write one outcome down; stop the run with one line if that is impossible."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -91,7 +92,7 @@ def render(sources: Sources, picture: str) -> str:
         data: Mapping[str, Any] | None = importlib.import_module(f"harness.report.sections.{name}").data(sources)
         if data is not None:
             parts.append(templates.get_template(f"{name}.md.j2").render(**data, picture=picture).strip())
-    return "\n\n".join(parts) + "\n"
+    return re.sub(r"\n{3,}", "\n\n", "\n\n".join(parts)) + "\n"
 
 
 def write(path: Path, content: bytes) -> None:

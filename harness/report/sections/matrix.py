@@ -17,10 +17,12 @@ def data(sources: Sources) -> dict[str, Any]:
     evidence = sources.evidence
     everywhere = [(name, title) for name, title, gpu_only in evidence.scenarios if not gpu_only]
     gpu = [(name, title) for name, title, _ in evidence.scenarios]
+    empty = evidence.measured("cpu", "native", ["fft.empty_batch"])
     return {
         "cpu": _table(evidence, everywhere, "cpu"),
         "gpu": _table(evidence, gpu, "cuda"),
         "gpu_measured": bool(evidence.measured("cuda", "native", [name for name, _ in gpu])),
+        "empty_batch_fails": any(cell.verdict == "failed" for _, _, cell in empty),
         "untested": [(release.torch, release.why_not) for release in evidence.releases if not release.tested],
         "reasons": _reasons(evidence, [name for name, _ in gpu]),
         "swapped": _swapped(evidence),
