@@ -84,7 +84,10 @@ def _repro(session: nox.Session, row: dict) -> None:
             session.error(str(error))  # asked for what cannot be: nothing to record
         reason = _install_row(session, row, chosen, swap)
         if reason:
-            matrix.record_failure(torch, chosen, reason)
+            try:
+                matrix.record_failure(torch, chosen, reason)
+            except OSError as error:
+                reason += f" (which could not be written down: {error.strerror})"
             session.error(f"{place} could not be tested: {reason}")
         flags = [flag for flag in chosen.as_arguments() if flag not in ("--keep", "--again")]
         session.run("python", "-m", "pytest", "repro", *flags)
