@@ -9,7 +9,6 @@ both. Errors are relative (Euclidean norm) to the same transform in float64 on t
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor
 
 from harness.fft import bypass
+from harness.report.store import RunFile
 
 SECONDS_OF_SPEECH = 10
 # (n_fft, hop_length, sample rate): Whisper and Kaldi, XTTS's speaker encoder, and the mels of TTS training
@@ -93,7 +93,7 @@ def _wait(device: str) -> None:
 
 
 def main() -> None:
-    """Write the table as JSON: a list of rows."""
+    """Write the table as a results file, which the report shows."""
     parser = argparse.ArgumentParser(description="Speed and error of the transforms by matrix products.")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--repeats", type=int, default=40)
@@ -102,9 +102,27 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     facts = {"torch": torch.__version__, "device": arguments.device, "threads": arguments.threads}
-    rows = [{**facts, **row} for row in measure(arguments.device, arguments.repeats)]
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    run = RunFile(arguments.output.parent, arguments.output.stem, "benchmark", describe(facts))
+    run.extend(measure(arguments.device, arguments.repeats))
+    run.finish()
+
+
+def describe(facts: dict[str, object]) -> dict[str, object]:
+    """What the report prints over the table: title, note and the columns' headings."""
+    where = f"{facts['device']}, torch {facts['torch']}" + (
+        f", {facts['threads']} thread(s)" if facts["device"] == "cpu" else ""
+    )
+    columns = {
+        "kind": "transform",
+        "n": "n",
+        "native_seconds": "library, s",
+        "products_seconds": "products, s",
+        "ratio": "products / library",
+        "native_error": "library's error",
+        "products_error": "products' error",
+    }
+    note = f"On {where}. Errors are relative to float64."
+    return {"title": f"FFT by matrix products ({facts['device']})", "note": note, "columns": columns, **facts}
 
 
 if __name__ == "__main__":

@@ -97,7 +97,7 @@ def _release(evidence: Evidence) -> tuple[str, str]:
     return (
         "refuted: the code is that of other releases",
         f"cuFFT {own.cufft} of torch 2.6 works under a healthy driver, and no fault made it say CUFFT_INVALID_SIZE to "
-        f"a valid size. Torch {listed(makers) or 'of no run release'} says it when the driver cannot compile PTX.",
+        f"a valid size. Torch {listed(makers) or 'of no run release'} say it when the driver cannot compile PTX.",
     )
 
 

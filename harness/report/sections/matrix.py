@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from harness.report.evidence import CANNOT, NOT_RUN, PLACES, Cell, Evidence, span
+from harness.report.evidence import CANNOT, NOT_RUN, PLACES, Cell, Evidence, Release, span
 
 if TYPE_CHECKING:
     from harness.report.document import Sources
@@ -22,11 +22,19 @@ def data(sources: Sources) -> dict[str, Any]:
         "cpu": _table(evidence, everywhere, "cpu"),
         "gpu": _table(evidence, gpu, "cuda"),
         "gpu_measured": bool(evidence.measured("cuda", "native", [name for name, _ in gpu])),
-        "empty_batch_fails": any(cell.verdict == "failed" for _, _, cell in empty),
+        "empty_batch": _releases_by_verdict(empty),
         "untested": [(release.torch, release.why_not) for release in evidence.releases if not release.tested],
         "reasons": _reasons(evidence, [name for name, _ in gpu]),
         "swapped": _swapped(evidence),
     }
+
+
+def _releases_by_verdict(cells: list[tuple[Release, str, Cell]]) -> dict[str, str]:
+    """Verdict -> the releases that have it."""
+    found: dict[str, list[str]] = {}
+    for release, _, cell in cells:
+        found.setdefault(cell.verdict, []).append(release.torch)
+    return {verdict: span(torches) for verdict, torches in found.items()}
 
 
 def _table(evidence: Evidence, scenarios: list[tuple[str, str]], device: str) -> dict[str, Any]:
