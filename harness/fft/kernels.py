@@ -252,6 +252,10 @@ def _unregister(library: Any) -> None:
     destroy = getattr(library, "_destroy", None)
     if destroy is not None:
         destroy()
+    elif not hasattr(library, "__del__"):  # torch 2.1: the kernels go with their handle
+        registered: set[str] = torch.library._impls
+        registered -= library._op_impls
+        library.m = None
     else:  # torch 2.0
         library.__del__()
         library._op_impls = set()  # it will be called once more, by the interpreter
