@@ -58,7 +58,8 @@ def _names(first: str) -> Iterator[Path]:
 def tests(session: nox.Session) -> None:
     """Run the tests of the package: `nox -s tests -- -k dataset` for some of them."""
     _install(session, *TESTS)
-    session.run("pytest", *session.posargs)
+    # two processes; each file's tests stay together, because they share models and runs
+    session.run("pytest", "-n", "2", "--dist", "loadfile", *session.posargs)
 
 
 @nox.session(python=PYTHON)

@@ -124,6 +124,18 @@ def test_a_sample_is_spoken_by_the_checkpoints_weights(troubled: Path, tiny: Pat
     assert len(first) != len(last) or np.abs(first - last).max() > 0.001
 
 
+def test_the_worker_lets_training_go_first():
+    """The worker's session, not only its threads, has the lowest priority: otherwise CPU training takes far longer."""
+    code = (
+        "import os; from pathlib import Path; from harness.sampling.__main__ import let_training_go_first\n"
+        "let_training_go_first(); group = Path('/proc/self/autogroup')\n"
+        "print(os.getpriority(os.PRIO_PROCESS, 0), group.read_text() if group.exists() else 'nice 19')"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, start_new_session=True)
+    assert result.stdout.startswith("19 "), result.stderr
+    assert result.stdout.rstrip().endswith("nice 19")
+
+
 def test_the_manifest_tells_the_stages(troubled: Path):
     """Each line has the seconds of unload, load, probe, condition, decode, vocode, write, and the real-time factor."""
     for record in manifest(troubled):

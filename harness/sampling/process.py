@@ -28,7 +28,7 @@ class WorkerProcess:
     Args:
         model: the base model's directory.
         log: file that gets what the worker prints.
-        time_limit: seconds for each answer; the start has `START_LIMIT`.
+        time_limit: seconds for each answer, not counting those it waited for a processor; the start has `START_LIMIT`.
     """
 
     def __init__(self, model: Path, log: Path, time_limit: float) -> None:
@@ -43,9 +43,9 @@ class WorkerProcess:
             )
         assert self._process.stdin is not None  # noqa: S101 - asked for above
         assert self._process.stdout is not None  # noqa: S101
+        self.process_id = self._process.pid
         self._requests, self._answers = self._process.stdin, self._process.stdout
         os.set_blocking(self._answers.fileno(), False)
-        self.process_id = self._process.pid
         self._expect(0, max(START_LIMIT, time_limit))
 
     def ask(self, request: Request) -> Answer:
@@ -81,12 +81,16 @@ class WorkerProcess:
         return answer
 
     def _read_line(self, time_limit: float) -> bytes:
-        deadline = time.monotonic() + time_limit
+        deadline, waited_before = time.monotonic() + time_limit, self._seconds_kept_waiting()
         with selectors.DefaultSelector() as selector:
             selector.register(self._answers, selectors.EVENT_READ)
             while b"\n" not in self._buffer:
-                if not selector.select(max(0.0, deadline - time.monotonic())):
+                kept_waiting = max(0.0, self._seconds_kept_waiting() - waited_before)
+                left = deadline + kept_waiting - time.monotonic()
+                if left <= 0:
                     raise self._given_up(f"the worker did not answer within {time_limit:g} s")
+                if not selector.select(left):
+                    continue
                 block = self._answers.read(1 << 16)
                 if not block:
                     raise self._given_up(f"the worker is gone ({self._ending()})")
@@ -95,6 +99,17 @@ class WorkerProcess:
                     raise self._given_up(f"the worker wrote more than {LONGEST_LINE} bytes without a line end")
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line
+
+    def _seconds_kept_waiting(self) -> float:
+        """How long the worker wanted a processor and got none: that is training going first, not the worker hanging.
+
+        The most that any of its threads waited, from Linux's /proc/PID/task/TID/schedstat (second number, nanoseconds).
+        """
+        longest = 0
+        for thread in Path(f"/proc/{self.process_id}/task").glob("*/schedstat"):
+            with suppress(OSError, ValueError, IndexError):  # the thread has just ended, or the kernel keeps no account
+                longest = max(longest, int(thread.read_text().split()[1]))
+        return longest / 1e9
 
     def _given_up(self, reason: str) -> WorkerFailed:
         self._end_by_force()
