@@ -123,7 +123,7 @@ def _batches(
     display: Display,
 ) -> tuple[Data, Transforms]:
     transforms = choose(settings.fft, device)
-    extractor = FeatureExtractor(model, transforms.device, transforms.context())
+    extractor = FeatureExtractor(model, transforms.device, transforms.context)
     cache = FeatureCache(output / "cache", extractor.identity())
     with display.steps("computing features", len(clips[0]) + len(clips[1])) as advance:
         cache.fill([*clips[0], *clips[1]], lambda: extractor, advance)

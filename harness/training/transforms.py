@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
 
 from harness.errors import MachineError
-from harness.probes.outcome import Verdict
-from harness.probes.stft import check_stft
+from harness.probes.outcome import Outcome, Verdict
+from harness.probes.registry import PROBES
+from harness.probes.runner import run_probes
 from harness.sampling.tiers import Tier
 
 log = logging.getLogger(__name__)
+
+EXPERIMENTS = {Tier.NATIVE: "stft", Tier.BYPASS: "bypass"}
+"""Tiers on the device of the training, best first, and the probe that speaks for each."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ class Transforms:
 
 
 def choose(wanted: str, device: torch.device) -> Transforms:
-    """Pick the best tier that a probe finds working.
+    """Pick the best tier that a probe finds working; the probe runs in a child process, so a hang is an answer too.
 
     Args:
         wanted: "auto", or the name of the one tier to use.
@@ -52,18 +57,26 @@ def choose(wanted: str, device: torch.device) -> Transforms:
     Raises:
         MachineError: the tier asked for does not work here.
     """
-    if wanted == Tier.CPU.value or (wanted == "auto" and device.type == "cpu"):
-        return Transforms(Tier.CPU, "cpu", "as asked for" if wanted != "auto" else "training is on the CPU")
-    tiers = [Tier(wanted)] if wanted != "auto" else [Tier.NATIVE, Tier.BYPASS]
-    problems: list[str] = []
+    if wanted == Tier.CPU.value:
+        return Transforms(Tier.CPU, "cpu", "as asked for")
+    if wanted == "auto" and device.type == "cpu":
+        return Transforms(Tier.CPU, "cpu", "training is on the CPU")
+    tiers = [Tier(wanted)] if wanted != "auto" else list(EXPERIMENTS)
+    names = [EXPERIMENTS[tier] for tier in tiers]
+    outcomes = run_probes([probe for probe in PROBES if probe.name in names], str(device)).outcomes
+    chosen = first_working(tiers, outcomes, str(device))
+    if wanted != "auto" and chosen.tier.value != wanted:
+        raise MachineError(f"--fft {wanted} does not work here: {chosen.reason}.", "Use --fft auto.")
+    return chosen
+
+
+def first_working(tiers: Sequence[Tier], outcomes: Mapping[str, Outcome], device: str) -> Transforms:
+    """The first tier whose experiment passed, with the reasons against those before it; the CPU if none did."""
+    against: list[str] = []
     for tier in tiers:
-        transforms = Transforms(tier, str(device), "; ".join(problems) or "the probe passed")
-        with transforms.context():
-            result = check_stft(str(device))
-        if result.verdict is Verdict.PASS:
-            return transforms
-        problems.append(f"{tier.value}: {result.verdict} {result.code or ''}".strip())
-        log.warning("training mels, %s on %s: %s", tier.value, device, result.detail)
-    if wanted != "auto":
-        raise MachineError(f"--fft {wanted} does not work here: {problems[-1]}.", "Use --fft auto.")
-    return Transforms(Tier.CPU, "cpu", "; ".join(problems))
+        outcome = outcomes[EXPERIMENTS[tier]]
+        if outcome.verdict is Verdict.PASS:
+            return Transforms(tier, device, "; ".join(against) or "the probe passed")
+        against.append(f"{tier.value}: {outcome.verdict} {outcome.code or ''}".strip())
+        log.warning("training mels, %s on %s: %s %s", tier.value, device, outcome.verdict, outcome.detail)
+    return Transforms(Tier.CPU, "cpu", "; ".join(against))

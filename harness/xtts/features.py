@@ -7,6 +7,7 @@ one per 1024 samples. These mels are the only FFTs of training, so this is where
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -45,19 +46,19 @@ class FeatureExtractor:
     Args:
         directory: the model, for its DVAE and mel norms.
         device: where the transforms and the DVAE run.
-        transforms: entered around the transforms; a way to give them another FFT than the library's.
+        transforms: makes what is entered around the transforms of each clip, to give them another FFT.
     """
 
     def __init__(
         self,
         directory: ModelDirectory,
         device: str = "cpu",
-        transforms: AbstractContextManager[object] | None = None,
+        transforms: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self.perceiver = bool(directory.config().model_args.gpt_use_perceiver_resampler)
         self.n_fft, self.hop_length, win_length = (2048, 256, 1024) if self.perceiver else (4096, 1024, 4096)
         self.device = device
-        self._transforms = transforms or nullcontext()
+        self._transforms = transforms
         self._norms = read_mel_stats(directory)
         self._dvae = load_dvae(directory).to(device)
         self._style_mel = self._mel(self.n_fft, self.hop_length, win_length)
@@ -83,7 +84,7 @@ class FeatureExtractor:
     def __call__(self, samples: Samples) -> Features:
         """Compute the features of one clip of mono float32 samples at 22 050 Hz."""
         wave = torch.from_numpy(samples).clip(-1, 1).unsqueeze(0).to(self.device)
-        with self._transforms:
+        with self._transforms():
             mel = self._style_mel(wave)[0]
             codes = self._dvae.get_codebook_indices(self._dvae_mel(wave))[0]
         return Features(mel.float().cpu().contiguous(), codes.long().cpu().contiguous(), len(samples))
