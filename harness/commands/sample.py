@@ -28,6 +28,12 @@ def command(
     seed: Annotated[Optional[int], typer.Option(min=0, help="Seed of the decoding. Default: the run's.")] = None,
     max_seconds: Annotated[Optional[float], typer.Option(min=0.1, help="Cut samples at this length.")] = None,
     time_limit: Annotated[float, typer.Option(min=1, help="Seconds a sample may take on one tier.")] = 300.0,
+    fast: Annotated[
+        Optional[bool],
+        typer.Option(
+            help="On the CPU, use 8-bit weights and a bfloat16 vocoder where that is faster. Default: as the run."
+        ),
+    ] = None,
     export: Annotated[
         Optional[Path],
         typer.Option(help="Write the (one) checkpoint as a model directory for stock TTS here, instead of sampling."),
@@ -53,6 +59,7 @@ def command(
         seed=settings["sample_seed"] if seed is None else seed,
         max_seconds=max_seconds or settings["sample_max_seconds"],
         time_limit=time_limit,
+        fast=settings.get("sample_fast", False) if fast is None else fast,
     )
     folder = output or found.output / "samples-later"
     offline.speak(

@@ -32,6 +32,7 @@ class Request:
         target: where to write the WAV: PCM 16 bit, mono, 22 050 Hz.
         rehearse: a failure to act out, for tests and demonstrations; "" for none.
         rest_after: move the model off the accelerator once done, for a trainer that needs the room.
+        fast: on the CPU, use what is faster there at less than float32; see `harness.xtts.decode`.
     """
 
     number: int
@@ -45,6 +46,7 @@ class Request:
     target: str
     rehearse: str = ""
     rest_after: bool = False
+    fast: bool = False
 
     def to_line(self) -> bytes:
         """As one line of JSON."""
@@ -76,6 +78,7 @@ class Answer:
         weights_sha256: digest of the GPT weights in memory when the sample was spoken.
         stages: seconds of each stage.
         audio_seconds: length of the sample.
+        precision: "float32", or what was computed with less.
     """
 
     number: int
@@ -84,6 +87,7 @@ class Answer:
     weights_sha256: str = ""
     stages: dict[str, float] = field(default_factory=dict)
     audio_seconds: float = 0.0
+    precision: str = ""
 
     def to_line(self) -> bytes:
         """As one line of JSON."""
@@ -101,7 +105,7 @@ class Answer:
             answer = cls(**data)
         except TypeError as error:
             raise ProtocolError(f"not an answer: {error}") from error
-        plain = {"number": int, "made": bool, "reason": str, "weights_sha256": str}
+        plain = {"number": int, "made": bool, "reason": str, "weights_sha256": str, "precision": str}
         wrong = [name for name, kind in plain.items() if type(data.get(name, kind())) is not kind]
         if not isinstance(answer.stages, dict) or not all(_is_seconds(value) for value in answer.stages.values()):
             wrong.append("stages")

@@ -35,6 +35,7 @@ class Spec:
     Attributes:
         max_seconds: a sample is cut there.
         time_limit: seconds a sample may take at one placement.
+        fast: on the CPU, use what is faster there at less than float32.
     """
 
     text: str
@@ -42,6 +43,7 @@ class Spec:
     seed: int
     max_seconds: float
     time_limit: float
+    fast: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class Record:
         why: each placement that was given up, and the reason.
         stages: seconds of each; "start" where the worker had to be started, "unload" where the trainer made room.
         real_time_factor: seconds of the worker's stages per second of speech; its start is not among them.
+        precision: "float32", or what was computed with less.
     """
 
     epoch: int
@@ -86,6 +89,7 @@ class Record:
     stages: dict[str, float] = field(default_factory=dict)
     audio_seconds: float = 0.0
     real_time_factor: float | None = None
+    precision: str = ""
     examination: Examination | None = None
 
     def __str__(self) -> str:
@@ -94,8 +98,9 @@ class Record:
             return f"sample of epoch {self.epoch} {self.outcome}: {reason}"
         times = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self.stages.items() if seconds >= 0.05)
         remarks = "".join(f", {remark}" for remark in self.examination.remarks()) if self.examination else ""
+        less = f" with {self.precision}" if self.precision not in ("", "float32") else ""
         return (
-            f"sample of epoch {self.epoch}: {self.files[0]} ({self.audio_seconds:.1f} s{remarks}; tier {self.tier}; "
+            f"sample of epoch {self.epoch}: {self.files[0]} ({self.audio_seconds:.1f} s{remarks}; tier {self.tier}{less}; "
             f"{times}; real-time factor {self.real_time_factor:.2f})"
         )
 
@@ -236,6 +241,7 @@ class Supervisor:
                 stages={**order.trainer_stages, **start, **answer.stages},
                 audio_seconds=round(answer.audio_seconds, 3),
                 real_time_factor=round(sum(answer.stages.values()) / answer.audio_seconds, 3),
+                precision=answer.precision,
                 examination=examination,
             )
         return Record(order.epoch, "failed", why=tuple(given_up))
@@ -263,6 +269,7 @@ class Supervisor:
             target=str(self._folder.spoken(order.epoch)),
             rehearse=act_out,
             rest_after=order.rest_after,
+            fast=self._spec.fast,
         )
         try:
             answer = self._worker.ask(request)

@@ -22,7 +22,7 @@ from harness.sampling.artefacts import SAMPLE_RATE
 from harness.sampling.protocol import Answer, Request
 from harness.sampling.tiers import Placement, Tier
 from harness.weights import weights_digest
-from harness.xtts import speech
+from harness.xtts import decode, speech
 from harness.xtts.directory import ModelDirectory, gpt_state, load, replace_gpt
 
 MEMORY_TO_SPARE = 512 << 20
@@ -46,6 +46,8 @@ class Worker:
         self._weights_of: tuple[str, int, int] | None = None
         self._digest = weights_digest(self._base)
         self._voices: dict[tuple[str, int, int], speech.Voice] = {}
+        self._fast: decode.FastPath | None = None
+        self._fast_digest = ""
 
     def handle(self, request: Request) -> Answer:
         """Make one sample; every error becomes an answer that says why not."""
@@ -70,13 +72,14 @@ class Worker:
             self._make_room(placement)
             self._move(placement.device)
             digest = self._use_weights(request.checkpoint)
+            fast = self._fast_path() if request.fast and placement.tier is Tier.CPU else None
         with transforms(placement, request.rehearse):
             with stages.stage("probe"):
                 probe(placement)
             with stages.stage("voice"):
                 voice = self._voice(Path(request.reference))
             samples = speech.speak(
-                self.model, request.text, request.language, voice, request.seed, request.max_seconds, stages
+                self.model, request.text, request.language, voice, request.seed, request.max_seconds, stages, fast
             )
         with stages.stage("write"):
             samples = resample(samples, speech.SAMPLE_RATE, SAMPLE_RATE)
@@ -87,6 +90,7 @@ class Worker:
             weights_sha256=digest,
             stages={name: round(seconds, 4) for name, seconds in stages.seconds.items()},
             audio_seconds=len(samples) / SAMPLE_RATE,
+            precision=str(fast.choice) if fast else decode.PLAIN,
         )
 
     def _make_room(self, placement: Placement) -> None:
@@ -103,6 +107,7 @@ class Worker:
             return
         self.model.to(device)
         self._voices.clear()
+        self._fast = None
         torch.cuda.empty_cache()  # does nothing where CUDA is not in use
 
     def _use_weights(self, checkpoint: str | None) -> str:
@@ -114,6 +119,15 @@ class Worker:
             self._digest = weights_digest(gpt_state(self.model))
             self._weights_of = wanted
         return self._digest
+
+    def _fast_path(self) -> decode.FastPath:
+        """The fast parts that are worth it on this machine, made from the weights now in memory."""
+        if self._fast is None:
+            self._fast = decode.choose(self.model)
+        elif self._fast_digest != self._digest:
+            self._fast.refresh()
+        self._fast_digest = self._digest
+        return self._fast
 
     def _voice(self, reference: Path) -> speech.Voice:
         key = _identity(reference)

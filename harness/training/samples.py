@@ -53,6 +53,7 @@ class RunSamples:
                 settings.sample_seed,
                 settings.sample_max_seconds,
                 settings.sample_time_limit,
+                settings.sample_fast,
             ),
             output / "sampler.log",
             rehearsals,

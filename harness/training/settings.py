@@ -97,6 +97,11 @@ class Settings(BaseSettings):
     take_turns: Literal["auto", "always", "never"] = Field(
         "auto", description="Move the trainer off the GPU while a sample is made; auto: where both do not fit."
     )
+    sample_fast: bool = Field(
+        False,
+        description="On the CPU, speak with 8-bit weights and a bfloat16 vocoder where that is faster; the sample then "
+        "says other codes than the float weights would have chosen.",
+    )
     sample_device: Literal["auto", "cuda", "cpu"] = Field("auto", description="Best device the sampler may use.")
     inject: str = Field(
         "",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from TTS.tts.models.xtts import Xtts
 
 from harness.audio import Samples
 from harness.xtts import _load_audio
+from harness.xtts.decode import FastPath
 
 SAMPLE_RATE = 24_000
 """XTTS speaks at 24 kHz (`XttsAudioConfig.output_sample_rate`), whatever it was trained on."""
@@ -68,11 +69,19 @@ def read_voice(model: Xtts, reference: Path, max_seconds: int | None = None) -> 
 
 @torch.inference_mode()
 def speak(
-    model: Xtts, text: str, language: str, voice: Voice, seed: int, max_seconds: float | None, stages: Stages
+    model: Xtts,
+    text: str,
+    language: str,
+    voice: Voice,
+    seed: int,
+    max_seconds: float | None,
+    stages: Stages,
+    fast: FastPath | None = None,
 ) -> Samples:
     """Say `text` in `voice`; the same seed, weights and device give the same samples.
 
-    The steps and settings are those of `Xtts.inference` with the model's own configuration, so the result equals it.
+    The steps and settings are those of `Xtts.inference` with the model's own configuration, so without `fast` the
+    result equals it.
 
     Args:
         model: a model loaded for inference.
@@ -82,6 +91,7 @@ def speak(
         seed: for the sampled decoding.
         max_seconds: stop decoding there at the latest; None is the model's own limit.
         stages: gets the seconds of "condition", "decode" and "vocode".
+        fast: faster parts to use, made from the same model, which must be on the CPU; None is the plain path.
 
     Returns:
         Mono float32 samples at 24 kHz.
@@ -99,20 +109,21 @@ def speak(
         )
     limit = {} if max_seconds is None else {"max_new_tokens": max(1, int(max_seconds * 22_050 / gpt.code_stride_len))}
     with stages.stage("decode"):
-        codes = gpt.generate(
-            cond_latents=latents,
-            text_inputs=tokens,
-            do_sample=True,
-            top_p=config.top_p,
-            top_k=config.top_k,
-            temperature=config.temperature,
-            num_return_sequences=model.gpt_batch_size,
-            num_beams=1,
-            length_penalty=float(config.length_penalty),
-            repetition_penalty=float(config.repetition_penalty),
-            output_attentions=False,
-            **limit,
-        )
+        with fast.decoding() if fast else nullcontext():
+            codes = gpt.generate(
+                cond_latents=latents,
+                text_inputs=tokens,
+                do_sample=True,
+                top_p=config.top_p,
+                top_k=config.top_k,
+                temperature=config.temperature,
+                num_return_sequences=model.gpt_batch_size,
+                num_beams=1,
+                length_penalty=float(config.length_penalty),
+                repetition_penalty=float(config.repetition_penalty),
+                output_attentions=False,
+                **limit,
+            )
         hidden = gpt(
             tokens,
             torch.tensor([tokens.shape[-1]], device=model.device),
@@ -121,6 +132,6 @@ def speak(
             cond_latents=latents,
             return_latent=True,
         )
-    with stages.stage("vocode"):
+    with stages.stage("vocode"), fast.vocoding() if fast else nullcontext():
         wave = model.hifigan_decoder(hidden, g=voice.embedding)
     return wave.squeeze().float().cpu().numpy()  # type: ignore[no-any-return]
