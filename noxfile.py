@@ -147,6 +147,13 @@ def repro(session: nox.Session) -> None:
 
 
 @nox.session(python=PYTHON, default=False)
+def bench(session: nox.Session) -> None:
+    """Speed beside the baselines: `-- --size full` for the figures that count, `-- --only sample,flow` for some."""
+    _install(session)
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session(python=PYTHON, default=False)
 def report(session: nox.Session) -> None:
     """REPORT.md from the results; `-- --check` only says whether it is up to date."""
     _install(session, extras="report")

@@ -100,8 +100,8 @@ class Record:
         remarks = "".join(f", {remark}" for remark in self.examination.remarks()) if self.examination else ""
         less = f" with {self.precision}" if self.precision not in ("", "float32") else ""
         return (
-            f"sample of epoch {self.epoch}: {self.files[0]} ({self.audio_seconds:.1f} s{remarks}; tier {self.tier}{less}; "
-            f"{times}; real-time factor {self.real_time_factor:.2f})"
+            f"sample of epoch {self.epoch}: {self.files[0]} ({self.audio_seconds:.1f} s{remarks}; "
+            f"tier {self.tier}{less}; {times}; real-time factor {self.real_time_factor:.2f})"
         )
 
 

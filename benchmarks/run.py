@@ -1,0 +1,38 @@
+"""A run that is ready to train on the built-in speech, for the sides that train."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+
+from harness.checkpoints import CheckpointFolder
+from harness.training.display import Display
+from harness.training.interruption import Interruption
+from harness.training.loop import Trainer
+from harness.training.prepare import Prepared, prepare
+from harness.training.settings import Settings
+
+
+def settings(directory: Path, output: Path, device: str, **changes: Any) -> Settings:
+    """Settings of a short run of `directory`'s model."""
+    values = {"model": str(directory), "output": output, "device": device, "batch_size": 2, "num_epochs": 1}
+    return Settings(**{**values, "max_train_samples": 4, "max_val_samples": 1, "keep_checkpoints": 1, **changes})
+
+
+@contextmanager
+def ready(chosen: Settings) -> Iterator[tuple[Trainer, Prepared]]:
+    """The trainer of a run, as `harness.training.run` makes it, before its first step."""
+    accelerator = Accelerator(cpu=chosen.device == "cpu", mixed_precision=chosen.mixed_precision)
+    chosen.output.mkdir(parents=True, exist_ok=True)
+    with Display(chosen.output) as display, Interruption() as interruption:
+        prepared = prepare(chosen, chosen.output, accelerator.device, display)
+        folder = CheckpointFolder(chosen.output / "checkpoints")
+        model, data = prepared.training_model, prepared.data
+        yield (
+            Trainer(chosen, accelerator, model, data, folder, "", display, interruption, between_steps=lambda: None),
+            prepared,
+        )
