@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import soundfile
@@ -125,9 +126,9 @@ def measure(directory: Path, folder: Path, device: str, tokens: int, repeats: in
         yield from _rows(f"stock on {step.device}", name, step, fast, found)
     if device == "cuda":
         native, bypass = (found[str(step)] for step in steps[:2])
-        pair = Pair("sample, bypass tier (ours) against native tier (baseline)", goal="bypass")
+        pair = Pair("whole sample, tier bypass over tier native", goal="bypass")
         for one, other in zip(native, bypass, strict=True):
-            pair.add(one.total, other.total)
+            pair.add(other.total, one.total)
         yield pair.outcome()
 
 
@@ -139,19 +140,20 @@ def _rows(
     audio = len(ours[0].samples) / 22_050
     used = ours[-1].precision
     title = f"{name} ({used})" if fast else name
-    values = [(f"{title}, {stage}", lambda spoken, stage=stage: spoken.seconds[stage], "") for stage in STAGES]
+    values = [(stage, lambda spoken, stage=stage: spoken.seconds[stage], "") for stage in STAGES]
     on_cpu = step.tier is Tier.CPU and fast
     goals = ("cpu sample", "cpu speech") if on_cpu else ("", "gpu speech") if step.tier is Tier.NATIVE else ("", "")
-    values.append((f"{title}, decode + vocode", lambda spoken: spoken.speech, goals[1]))
-    values.append((f"{title}, whole sample", lambda spoken: spoken.total, goals[0]))
-    for what, value, goal in values:
-        pair = Pair(what, goal=goal, different=different)
+    values.append(("decode + vocode", lambda spoken: spoken.speech, goals[1]))
+    values.append(("whole sample", lambda spoken: spoken.total, goals[0]))
+    for stage, value, goal in values:
+        pair = Pair(f"{title}, {stage}", goal=goal, different=different)
         for one, other in zip(theirs, ours, strict=True):
             pair.add(value(one), value(other))
-        if what.endswith("whole sample"):
+        if stage == "whole sample":
             factors = [sum(pair.baseline) / len(theirs) / audio, sum(pair.ours) / len(ours) / audio]
             pair.remark = f"{audio:.2f} s of speech; real-time factor {factors[0]:.2f} before, {factors[1]:.2f} now"
-        yield pair.outcome()
+        seconds = [round(median(pair.baseline), 4), round(median(pair.ours), 4)]
+        yield {**pair.outcome(), "sides": [baseline, title], "stage": stage, "seconds": seconds}
 
 
 def _difference(theirs: np.ndarray, ours: np.ndarray, exact: bool) -> str:

@@ -24,19 +24,23 @@ def command(
     another schema is named in the report and left out of it.
     """
     from harness.report import document, picture
+    from harness.report import stages as bars
+    from harness.report.sections.goals import stages
 
     sources = document.load(results)
     image = results.parent / "matrix.svg"
     text = document.render(sources, Path(os.path.relpath(image, output.parent)).as_posix())
-    drawing = picture.draw(sources.evidence)
+    files = {image: picture.draw(sources.evidence), output: text.encode()}
+    if seconds := stages(sources):
+        files[image.with_name("stages.svg")] = bars.draw(seconds)
     for problem in sources.problems:
         typer.echo(f"left out: {problem}", err=True)
     if check:
-        stale = [str(path) for path, wanted in ((output, text.encode()), (image, drawing)) if _bytes(path) != wanted]
+        stale = [str(path) for path, wanted in files.items() if _bytes(path) != wanted]
         typer.echo(f"not up to date: {', '.join(stale)}; run `nox -s report`" if stale else "up to date")
         return 1 if stale else 0
-    document.write(image, drawing)
-    document.write(output, text.encode())
+    for path, content in files.items():
+        document.write(path, content)
     typer.echo(f"{output}: {len(sources.runs)} runs, {sum(len(run.outcomes) for run in sources.runs)} outcomes")
     return 0
 

@@ -30,6 +30,8 @@ SECTIONS = (
     "faults",
     "consequences",
     "explanations",
+    "goals",
+    "scale",
     "benchmarks",
     "resilience",
     "environments",
