@@ -6,6 +6,7 @@ python -m benchmarks --size full --device cpu --output repro/results
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -74,6 +75,8 @@ def _write(given: argparse.Namespace, name: str, title: str, note: str, measure:
         return
     facts = machine.facts()
     where = facts["gpu"] if given.device == "cuda" else f"{facts['processor']}, {torch.get_num_threads()} threads"
+    # both sides of a pair meet another load alike, but a reader should know of it
+    others = f"load average {os.getloadavg()[0]:.1f} before the start"
     columns = {"what": "what", "value": "value", "unit": "unit"} if name == "quality" else COLUMNS
     run = RunFile(
         given.output,
@@ -81,7 +84,7 @@ def _write(given: argparse.Namespace, name: str, title: str, note: str, measure:
         "benchmark",
         {
             "title": f"{title} ({given.size}-size model, {given.device})",
-            "note": f"On {where}, torch {torch.__version__}, random weights. {note}",
+            "note": f"On {where}, torch {torch.__version__}, random weights; {others}. {note}",
             "columns": columns,
             "size": given.size,
             "device": given.device,
