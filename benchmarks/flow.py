@@ -186,8 +186,6 @@ def _ours(directory: Path, output: Path, device: str, tokens: int, samples: bool
         samples=samples,
         sample_text=TEXT,
         sample_max_seconds=(tokens + 0.5) * CODE_SECONDS,
-        num_epochs=3 if device == "cuda" else 1,
-        max_train_samples=24 if device == "cuda" else 4,
     )
     training_run.train(chosen)
     epochs = len(seconds["epoch"])
