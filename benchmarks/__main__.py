@@ -57,7 +57,7 @@ def _measures(given: argparse.Namespace) -> dict[str, tuple[str, str, Measure]]:
         "flow": (
             "The original's synchronous flow against training beside the worker",
             "Each side in a process of its own, in turn.",
-            lambda directory, work: flow.measure(directory, work, device, tokens, max(2, repeats - 1)),
+            lambda directory, work: flow.measure(directory, work, device, tokens, max(1, repeats - 1)),
         ),
         "step": (
             "A training step: coqui's GPTTrainer against this project",

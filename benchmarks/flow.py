@@ -35,15 +35,18 @@ def measure(directory: Path, folder: Path, device: str, tokens: int, repeats: in
     sample = Pair("training stands still for a sample", goal="standstill")
     both = Pair("training stands still for checkpoint and sample together")
     save = Pair("training stands still for the checkpoint alone")
-    memory = Pair("peak memory of training and sampling together", unit="GB", goal="memory")
+    memory = Pair("peak memory of training and sampling together", unit="GB", goal="memory", least=1)
     epoch = Pair("training epoch with a sample (ours) against without (baseline)", goal="epoch")
     for repeat in range(repeats):
         theirs = _child("original", directory, folder, device, tokens)
         ours = _child("ours", directory, folder, device, tokens)
         print(f"{repeat + 1}/{repeats} flow: {theirs} {ours}", flush=True)
-        sample.add(theirs["sample"], ours["sample"])
-        save.add(theirs["save"], ours["save"])
-        both.add(theirs["save"] + theirs["sample"], ours["save"] + ours["sample"])
+        for their_save, their_sample, our_save, our_sample in zip(
+            theirs["save"], theirs["sample"], ours["save"], ours["sample"], strict=True
+        ):
+            sample.add(their_sample, our_sample)
+            save.add(their_save, our_save)
+            both.add(their_save + their_sample, our_save + our_sample)
         memory.add(ours["memory_gb"], theirs["memory_gb"])  # as the goal has it: ours over theirs
         if device == "cuda":
             silent = _child("silent", directory, folder, device, tokens)
@@ -128,17 +131,19 @@ def _gpu_bytes() -> int:
 
 
 def _original(directory: Path, output: Path, device: str, tokens: int) -> dict[str, object]:
+    found: dict[str, list[float]] = {"save": [], "sample": []}
     with ready(settings(directory, output, device, samples=False)) as (trainer, _prepared):
+        path = output / "checkpoint.pt"
         trainer._train_epoch()
-        path, stages = output / "checkpoint.pt", {}
-        stages["save"] = _timed(lambda: _plain_save(trainer, path))
-        stages["unload"] = _timed(lambda: trainer.model.to("cpu"))
-        spoken = stock(directory, "cpu", tokens, output / "sample.wav")
-        gc.collect()
-        stages |= {"load": spoken.seconds["load"], "synthesize": spoken.total - spoken.seconds["load"]}
-        stages["reload"] = _timed(lambda: _plain_reload(trainer, path, device))
-        save = stages.pop("save")
-        return {"save": save, "sample": sum(stages.values()), "stages": stages}
+        for _ in range(trainer.settings.num_epochs):
+            found["save"].append(_timed(lambda: _plain_save(trainer, path)))
+            stages = {"unload": _timed(lambda: trainer.model.to("cpu"))}
+            spoken = stock(directory, "cpu", tokens, output / "sample.wav")
+            gc.collect()
+            stages |= {"load": spoken.seconds["load"], "synthesize": spoken.total - spoken.seconds["load"]}
+            stages["reload"] = _timed(lambda: _plain_reload(trainer, path, device))
+            found["sample"].append(sum(stages.values()))
+    return {**found, "stages": stages}
 
 
 def _plain_save(trainer: Trainer, path: Path) -> None:
@@ -188,13 +193,13 @@ def _ours(directory: Path, output: Path, device: str, tokens: int, samples: bool
         sample_max_seconds=(tokens + 0.5) * CODE_SECONDS,
     )
     training_run.train(chosen)
-    epochs = len(seconds["epoch"])
-    order = sum(seconds["order"]) / epochs
+    # the watch beside `_save` also ran while the sample was ordered
+    orders = seconds["order"] or [0.0] * len(seconds["save"])
     return {
-        "save": sum(seconds["save"]) / epochs - order,
-        "sample": order,
+        "save": [save - order for save, order in zip(seconds["save"], orders, strict=True)],
+        "sample": orders,
         "epoch": seconds["epoch"][-1],
-        "epochs": epochs,
+        "epochs": len(seconds["epoch"]),
         "samples": len(list((output / "samples").glob("epoch_*_output.wav"))),
     }
 

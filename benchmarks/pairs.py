@@ -29,6 +29,7 @@ class Pair:
         goal: name of the goal in REPORT.md it decides, if any.
         different: why the two sides did not do the same work; empty if they did.
         remark: what a reader should know.
+        least: pairs wanted; memory, unlike time, does not vary with the load of the machine.
         baseline: values of the baseline, one a pair.
         ours: values of this project, measured right after or before.
     """
@@ -38,6 +39,7 @@ class Pair:
     goal: str = ""
     different: str = ""
     remark: str = ""
+    least: int = 2
     baseline: list[float] = field(default_factory=list)
     ours: list[float] = field(default_factory=list)
 
@@ -51,8 +53,8 @@ class Pair:
         ratios = [first / second for first, second in zip(self.baseline, self.ours, strict=True)]
         row = {"what": self.what, "unit": self.unit, "goal": self.goal, "pairs": len(ratios), "remark": self.remark}
         problem = self.different and f"the two sides did different work: {self.different}"
-        if not problem and len(ratios) < 2:
-            problem = "fewer than two pairs"
+        if not problem and len(ratios) < self.least:
+            problem = "too few pairs"
         if not problem and max(ratios) > WIDEST * min(ratios):
             problem = f"the pairs are too far apart ({min(ratios):.3g} to {max(ratios):.3g})"
         if problem:

@@ -18,8 +18,8 @@ from harness.training.settings import Settings
 
 
 def settings(directory: Path, output: Path, device: str, **changes: Any) -> Settings:
-    """Settings of a short run of `directory`'s model: one step of one clip on a CPU, three epochs of six on a GPU."""
-    clips, batch, epochs = (1, 1, 1) if device == "cpu" else (24, 4, 3)
+    """Settings of a short run of `directory`'s model: an epoch is one step on a CPU, six on a GPU."""
+    clips, batch, epochs = (1, 1, 2) if device == "cpu" else (24, 4, 3)
     values = {"model": str(directory), "output": output, "device": device, "batch_size": batch, "num_epochs": epochs}
     return Settings(**{**values, "max_train_samples": clips, "max_val_samples": 1, "keep_checkpoints": 1, **changes})
 

@@ -43,7 +43,7 @@ def test_a_ratio_is_that_of_pairs():
     [
         ([(10, 1), (10, 2)], "", "too far apart"),
         ([(10, 1), (10, 1)], "4 and 5 samples", "different work: 4 and 5 samples"),
-        ([(10, 1)], "", "fewer than two pairs"),
+        ([(10, 1)], "", "too few pairs"),
     ],
 )
 def test_no_figure_where_nothing_can_be_said(values: list[tuple[float, float]], different: str, reason: str):
@@ -70,7 +70,7 @@ def row(goal: str, ratio: float | None, **more: object) -> dict[str, object]:
 
 def test_goals_are_met_missed_or_not_run(tmp_path: Path):
     """Each goal's cell is its figure with a verdict, or why there is none; a missed goal is followed by a sentence."""
-    none = row("memory", None, remark="no figure: fewer than two pairs")
+    none = row("memory", None, remark="no figure: too few pairs")
     measured(tmp_path, "flow", "cpu", row("standstill", 500.0), none)
     measured(tmp_path, "step", "cpu", row("step", 1.2))
     measured(tmp_path, "step", "cpu", row("step", 9.0), size="tiny")
@@ -80,7 +80,7 @@ def test_goals_are_met_missed_or_not_run(tmp_path: Path):
     by_name = {goal.name: cells[goal.what] for goal in goals.GOALS}
     assert by_name["standstill"][0].endswith("met")
     assert by_name["step"] == ("1.2 (1.2 to 1.2); 1.2 s / 1 s: **missed**", "not run")
-    assert by_name["memory"] == ("no figure: fewer than two pairs", "not run")
+    assert by_name["memory"] == ("no figure: too few pairs", "not run")
     assert by_name["cpu sample"] == ("not run", "")
     assert by_name["epoch"] == ("", "not run")
     assert [what for what, _why in found["missed"]] == ["training step: GPTTrainer over ours"]

@@ -34,7 +34,15 @@ def data(sources: Sources) -> dict[str, Any] | None:
     original, order = still
     rows = [_row(count, original, order, save[1], sample) for count in GPUS]
     figures = {"original": original, "order": order, "save": save[1], "sample": sample}
-    return {"rows": rows, "device": device, "figures": figures, "epoch": EPOCH_SECONDS, "queue": QUEUE}
+    saturated = next((row[0] for row in rows if row[-2] != "1"), "")
+    return {
+        "rows": rows,
+        "saturated": saturated,
+        "device": device,
+        "figures": figures,
+        "epoch": EPOCH_SECONDS,
+        "queue": QUEUE,
+    }
 
 
 def _row(gpus: int, original: float, order: float, save: float, sample: float) -> list[str]:
