@@ -86,6 +86,20 @@ def test_goals_are_met_missed_or_not_run(tmp_path: Path):
     assert [what for what, _why in found["missed"]] == ["training step: GPTTrainer over ours"]
 
 
+def test_pairs_far_apart_can_still_meet_a_goal(tmp_path: Path):
+    """Ratios of 4,000 and 9,000 agree in being above 100; ratios of 2 and 4 do not agree about 3."""
+    wide = pair((4000, 1), (9000, 1), what="still", goal="standstill").outcome()
+    narrow = pair((2, 1), (4, 1), what="sample", goal="cpu sample").outcome()
+    measured(tmp_path, "flow", "cpu", wide, narrow)
+    found = goals.data(document.load(tmp_path))
+    assert found is not None
+    cells = [cpu for _what, _wanted, cpu, _cuda in found["rows"] if "too far apart" in cpu]
+    assert cells == [
+        "no figure: the pairs are too far apart (4e+03 to 9e+03); every pair: met",
+        "no figure: the pairs are too far apart (2 to 4)",
+    ]
+
+
 def test_every_goal_that_can_be_missed_on_a_cpu_and_is_has_a_reason():
     """In the committed report no shortfall is left without a sentence why."""
     results = Path(__file__).parent.parent / "repro" / "results"
