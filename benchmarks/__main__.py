@@ -30,7 +30,10 @@ def main() -> int:
     if free < NEEDED_GB[given.size]:
         print(f"{free:.0f} GB of disk free, {NEEDED_GB[given.size]} GB needed for the {given.size} model")
         return 1
-    torch.set_num_threads(given.threads or torch.get_num_threads())
+    # coqui's trainer package sets one thread when it is imported; the sides that are processes read the variable
+    threads = given.threads or int(os.environ.get("OMP_NUM_THREADS", "0")) or len(os.sched_getaffinity(0))
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory(prefix="bench-") as temporary:
         work = given.work or Path(temporary)
         measures = _measures(given)
@@ -74,7 +77,7 @@ def _write(given: argparse.Namespace, name: str, title: str, note: str, measure:
         print(f"{file}: done before, left out (--again measures it again)")
         return
     facts = machine.facts()
-    where = facts["gpu"] if given.device == "cuda" else f"{facts['processor']}, {torch.get_num_threads()} threads"
+    where = facts["gpu"] if given.device == "cuda" else f"{facts['processor']}, {torch.get_num_threads()} thread(s)"
     # both sides of a pair meet another load alike, but a reader should know of it
     others = f"load average {os.getloadavg()[0]:.1f} before the start"
     columns = {"what": "what", "value": "value", "unit": "unit"} if name == "quality" else COLUMNS
@@ -104,7 +107,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", help="sample, quality, flow, step; several with commas (default: all)")
     parser.add_argument("--tokens", type=int, default=40, help="audio codes of a sample, 21.5 a second")
     parser.add_argument("--repeats", type=int, default=3, help="pairs of each comparison")
-    parser.add_argument("--threads", type=int, help="of the CPU (default: PyTorch's)")
+    parser.add_argument("--threads", type=int, help="of the CPU (default: OMP_NUM_THREADS, or one a core)")
     parser.add_argument("--output", type=Path, default=Path("repro/results"), help="folder of the results files")
     parser.add_argument("--work", type=Path, help="where models are kept for the next time (default: removed)")
     parser.add_argument("--again", action="store_true", help="measure what has a results file, too")

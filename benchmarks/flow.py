@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import os
 import shutil
 import sys
 import threading
@@ -213,6 +214,7 @@ def main() -> None:
     parser.add_argument("device")
     parser.add_argument("tokens", type=int)
     given = parser.parse_args()
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # coqui's trainer package has set it to one
     where = given.directory, given.output, given.device, given.tokens
     found = _original(*where) if given.side == "original" else _ours(*where, samples=given.side == "ours")
     (given.output / "found.json").write_text(json.dumps(found))
