@@ -12,7 +12,8 @@ import os
 import re
 import shutil
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,13 @@ class Checkpoint:
     model_fingerprint: str
     weights_sha256: str
 
+    def __post_init__(self) -> None:
+        kinds = {"gpt": dict, "adapters": dict, "optimizer": dict, "scheduler": dict, "scaler": dict, "rng": dict}
+        kinds |= {"running": list, "settings": dict, "model_fingerprint": str, "weights_sha256": str}
+        for name, kind in kinds.items():
+            if not isinstance(getattr(self, name), kind):
+                raise TypeError(f"{name} is no {kind.__name__}")
+
     @property
     def complete_epochs(self) -> int:
         """Epochs that are over."""
@@ -139,13 +147,16 @@ class CheckpointFolder:
         return path
 
     def mark_best(self, path: Path) -> None:
-        """Give the checkpoint at `path` the name best_model.pt as well."""
-        with whole(self.folder / BEST) as temporary:
-            temporary.unlink(missing_ok=True)
-            try:
-                os.link(path, temporary)
-            except OSError:  # no hard links on this file system
-                shutil.copyfile(path, temporary)
+        """Give the checkpoint at `path` the name best_model.pt as well; where the disk refuses, the log says so."""
+        try:
+            with whole(self.folder / BEST) as temporary:
+                temporary.unlink(missing_ok=True)
+                try:
+                    os.link(path, temporary)
+                except OSError:  # no hard links on this file system
+                    shutil.copyfile(path, temporary)
+        except OSError as error:
+            log.warning("%s is not %s, which is the best: %s", self.folder / BEST, path.name, error)
 
     def prune(self, keep: int, needed: Iterable[int] = ()) -> list[Path]:
         """Remove all but the newest `keep` epochs' files; 0 keeps all. To be called only after `save` returned.
@@ -158,15 +169,26 @@ class CheckpointFolder:
             return []
         needed = set(needed)
         old = [self.epoch_path(epoch) for epoch in self.epochs()[:-keep] if epoch not in needed]
-        for path in old:
-            path.unlink(missing_ok=True)
-        return old
+        return [path for path in old if _removed(path)]
 
     def forget_interruption(self) -> None:
         """Remove the mid-epoch checkpoint and half-written files: a newer, complete one has been proven."""
-        (self.folder / INTERRUPTED).unlink(missing_ok=True)
-        for path in self.folder.glob(f".*{PARTIAL}"):
-            path.unlink(missing_ok=True)
+        for path in (self.folder / INTERRUPTED, *self.folder.glob(f".*{PARTIAL}")):
+            _removed(path)
+
+    def newest_of_any(self) -> Path | None:
+        """The newest file that proves valid; None where there is no checkpoint at all.
+
+        Raises:
+            MachineError: there are checkpoints, and not one is valid: starting over would overwrite what may be saved.
+        """
+        found = self.newest()
+        if found is None and (files := self._newest_first()):
+            raise MachineError(
+                f"none of the {len(files)} checkpoints in {self.folder} is valid; the log says why.",
+                "Nothing was changed. Restore one, or give another --output to start over.",
+            )
+        return found
 
     def newest(self) -> Path | None:
         """The newest file that proves valid; the ones skipped are named in the log."""
@@ -197,13 +219,10 @@ def verify(path: Path) -> None:
     Raises:
         BrokenCheckpoint: anything is wrong.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            bad = archive.testzip()
-    except (zipfile.BadZipFile, OSError, NotImplementedError, EOFError) as error:
-        raise BrokenCheckpoint(f"not a whole archive ({error})") from error
+    with _archive(path) as archive:
+        bad = archive.testzip()
     if bad is not None:
-        raise BrokenCheckpoint(f"part {bad} is damaged")
+        raise BrokenCheckpoint(f"part {bad!r} is damaged")
     checkpoint = load(path)
     if weights_digest(checkpoint.gpt) != checkpoint.weights_sha256:
         raise BrokenCheckpoint("its weights are not the ones it was written with")
@@ -215,10 +234,12 @@ def load(path: Path) -> Checkpoint:
     Raises:
         BrokenCheckpoint: the file is damaged, or of another program or format.
     """
+    if not path.exists():
+        raise FileNotFoundError(path)
+    with _archive(path):  # nothing of it is unpacked, and nothing in it is larger than the file
+        pass
     try:
         data = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except FileNotFoundError:
-        raise
     except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, KeyError ... for broken files
         raise BrokenCheckpoint(f"unreadable ({str(error).splitlines()[0][:200] if str(error) else error!r})") from error
     if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
@@ -226,9 +247,48 @@ def load(path: Path) -> Checkpoint:
     try:
         data["position"] = Position(**data["position"])
         data["history"] = [Losses(**losses) for losses in data["history"]]
-        return Checkpoint(**data)
+        checkpoint = Checkpoint(**data)
     except (TypeError, KeyError) as error:
         raise BrokenCheckpoint(f"incomplete ({error})") from error
+    _check_contents(checkpoint)
+    return checkpoint
+
+
+@contextmanager
+def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open a checkpoint's zip archive, if it can be one that `torch.save` wrote: nothing in it is compressed.
+
+    So reading it takes no more memory than the file is long, whoever made it.
+
+    Raises:
+        BrokenCheckpoint: it is no archive, is damaged, or would unpack to more than it is.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            parts = archive.infolist()
+            if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
+                raise BrokenCheckpoint("parts of it are compressed, which no checkpoint's are")
+            if sum(part.file_size for part in parts) > path.stat().st_size:
+                raise BrokenCheckpoint("its parts are larger than the file")
+            yield archive
+    except BrokenCheckpoint:
+        raise
+    except Exception as error:  # zipfile raises BadZipFile, RuntimeError, ValueError, struct.error ... for broken ones
+        raise BrokenCheckpoint(f"not a whole archive ({error})") from error
+
+
+def _check_contents(checkpoint: Checkpoint) -> None:
+    """What the sum of the weights does not cover: a file made by somebody else may hold anything anywhere."""
+    tensors = [*checkpoint.gpt.items(), *checkpoint.adapters.items()]
+    if not all(isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in tensors):
+        raise BrokenCheckpoint("its weights are no tensors")
+    if any(tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes() for _name, tensor in tensors):
+        raise BrokenCheckpoint("a tensor of it claims more values than are there")
+    numbers = vars(checkpoint.position).values()
+    if not all(type(number) is int and 0 <= number < 2**53 for number in numbers):
+        raise BrokenCheckpoint("its position in the run is no position")
+    if any(not isinstance(value, (int, float)) for losses in checkpoint.history for value in vars(losses).values()):
+        raise BrokenCheckpoint("its history holds something that is no loss")
 
 
 def load_for_sampling(path: Path) -> Checkpoint:
@@ -244,6 +304,16 @@ def load_for_sampling(path: Path) -> Checkpoint:
         return load(path)
     except BrokenCheckpoint as problem:
         raise UserError(f"{path} is no valid checkpoint: {problem}.") from problem
+
+
+def _removed(path: Path) -> bool:
+    """Remove a file that is no longer needed; one that cannot be removed costs room, not the run."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("cannot remove %s: %s", path, error)
+        return False
+    return True
 
 
 def _peek_epoch(path: Path) -> int | None:

@@ -93,6 +93,10 @@ def main() -> None:
         _leave(" ".join(filter(None, [error.message, error.advice])), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         _leave("interrupted", 130)
+    except OSError as error:  # the disk: full, read-only, gone
+        if os.environ.get("CUFFT_HARNESS_DEBUG"):
+            raise
+        _leave(f"{error}.", 1)
     except Exception as error:
         # click's own usage errors; recent typer carries click inside itself, so they are known by what they can do
         if not hasattr(error, "format_message"):

@@ -57,11 +57,11 @@ def append_json_line(path: Path, record: Mapping[str, Any]) -> None:
 
     A half line left by an earlier crash is closed first, so that it cannot swallow this one.
     """
-    line = json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
+    line = json.dumps(record, ensure_ascii=False, allow_nan=False).encode(errors="backslashreplace") + b"\n"
     with path.open("ab+") as stream:
         if stream.tell() and not _ends_with_newline(path):
             stream.write(b"\n")
-        stream.write(line.encode())
+        stream.write(line)
         stream.flush()
         os.fsync(stream.fileno())
 
@@ -71,10 +71,10 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     records = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):  # a text may hold other line ends
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(record, dict):
             records.append(record)

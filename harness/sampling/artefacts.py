@@ -57,14 +57,14 @@ def examine(path: Path, min_seconds: float = 0.05) -> Examination:
     """
     try:
         info = soundfile.info(str(path))
+        found = (info.format, info.subtype, info.channels, info.samplerate)
+        if found != ("WAV", "PCM_16", 1, SAMPLE_RATE):
+            raise BrokenSample(f"is {found}, not 16-bit mono WAV at {SAMPLE_RATE} Hz")
         samples, _rate = soundfile.read(str(path), dtype="int16", always_2d=True)
-    except (soundfile.SoundFileError, OSError) as error:
-        raise BrokenSample(f"unreadable: {str(error).splitlines()[0]}") from error
-    found = (info.format, info.subtype, info.channels, info.samplerate)
-    if found != ("WAV", "PCM_16", 1, SAMPLE_RATE):
-        raise BrokenSample(f"is {found}, not 16-bit mono WAV at {SAMPLE_RATE} Hz")
-    with wave.open(str(path)) as header:  # soundfile makes the best of a file cut short; this is what was promised
-        promised = header.getnframes()
+        with wave.open(str(path)) as header:  # soundfile makes the best of a file cut short; this is what was promised
+            promised = header.getnframes()
+    except (soundfile.SoundFileError, wave.Error, EOFError, OSError) as error:
+        raise BrokenSample(f"unreadable: {(str(error) or repr(error)).splitlines()[0]}") from error
     if promised != len(samples):
         raise BrokenSample(f"cut short: {len(samples)} of {promised} frames")
     seconds = len(samples) / SAMPLE_RATE

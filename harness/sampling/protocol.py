@@ -7,12 +7,13 @@ guessed at.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from harness.sampling.tiers import Placement, Tier
 
 LONGEST_LINE = 1 << 20
+LONGEST_REASON = 2000
 
 
 class ProtocolError(ValueError):
@@ -107,13 +108,13 @@ class Answer:
             raise ProtocolError(f"not an answer: {error}") from error
         plain = {"number": int, "made": bool, "reason": str, "weights_sha256": str, "precision": str}
         wrong = [name for name, kind in plain.items() if type(data.get(name, kind())) is not kind]
-        if not isinstance(answer.stages, dict) or not all(_is_seconds(value) for value in answer.stages.values()):
+        if not _are_stages(answer.stages):
             wrong.append("stages")
         if not _is_seconds(answer.audio_seconds):
             wrong.append("audio_seconds")
         if wrong:
             raise ProtocolError(f"not an answer: {wrong[0]} is of the wrong type")
-        return answer
+        return replace(answer, reason=_one_line(answer.reason))
 
 
 def _object(line: bytes) -> dict[str, Any]:
@@ -121,11 +122,22 @@ def _object(line: bytes) -> dict[str, Any]:
         raise ProtocolError(f"a line of more than {LONGEST_LINE} bytes")
     try:
         data = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ProtocolError(f"not JSON: {line[:60]!r}") from error
     if not isinstance(data, dict):
         raise ProtocolError(f"not an object: {line[:60]!r}")
     return data
+
+
+def _one_line(text: str) -> str:
+    """A text fit for a terminal, a log and the manifest, whatever the worker wrote."""
+    return "".join(character if character.isprintable() else "?" for character in text)[:LONGEST_REASON]
+
+
+def _are_stages(stages: object) -> bool:
+    return isinstance(stages, dict) and all(
+        name.isidentifier() and len(name) < 32 and _is_seconds(value) for name, value in stages.items()
+    )
 
 
 def _is_seconds(value: object) -> bool:

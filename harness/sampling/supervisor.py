@@ -239,8 +239,8 @@ class Supervisor:
                 files=tuple(str(path.relative_to(self._folder.folder)) for path in files),
                 weights_sha256=answer.weights_sha256,
                 stages={**order.trainer_stages, **start, **answer.stages},
-                audio_seconds=round(answer.audio_seconds, 3),
-                real_time_factor=round(sum(answer.stages.values()) / answer.audio_seconds, 3),
+                audio_seconds=round(examination.seconds, 3),
+                real_time_factor=round(sum(answer.stages.values()) / examination.seconds, 3),
                 precision=answer.precision,
                 examination=examination,
             )
@@ -286,7 +286,7 @@ class Supervisor:
         """Put the record into the manifest and the news."""
         try:
             append_json_line(self._folder.manifest, self._manifest_line(order, record))
-        except OSError as error:
+        except Exception as error:  # the thread must live on, or the run would wait for its samples for ever
             log.warning("cannot write %s: %s", self._folder.manifest, error)
         with self._changed:
             self._done.append(record)

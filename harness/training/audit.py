@@ -47,7 +47,7 @@ class Rejected:
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.row.source} {_printable(self.row.clip)}: {self.reason}"
+        return f"{self.row.source} {printable(self.row.clip)}: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,10 @@ def _inside(root: Path, name: str) -> Path:
     """The clip's path, if it stays inside the data set, symbolic links followed."""
     if not name or "\0" in name:
         raise _BadRow("no clip is named")
-    path = (root / name).resolve()
+    try:
+        path = (root / name).resolve()
+    except RuntimeError as error:  # before Python 3.13 a loop of symbolic links
+        raise _BadRow("path is a loop of symbolic links") from error
     if not path.is_relative_to(root.resolve()):
         raise _BadRow("path leaves the data set")
     if not path.is_file():
@@ -192,7 +195,7 @@ def _without_duplicates(results: Iterable[Clip | Rejected], seen: dict[str, str]
     return kept, rejected
 
 
-def _printable(name: str) -> str:
+def printable(name: str) -> str:
     """A file name from outside, safe for a terminal."""
     return "".join(character if character.isprintable() else "?" for character in name)
 

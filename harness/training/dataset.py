@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
+from harness.errors import MachineError
 from harness.training.audit import Clip
 from harness.training.features_cache import FeatureCache
 from harness.xtts.features import CODE_STRIDE, MEL_BANDS, SAMPLE_RATE, Features, conditioning_slice
@@ -75,7 +76,7 @@ class Batches:
             yield self._collate([int(index) for index in batch], epoch)
 
     def _collate(self, indices: list[int], epoch: int) -> Batch:
-        features = [self._cache.load(self.clips[index]) for index in indices]
+        features = [self._features(self.clips[index]) for index in indices]
         texts = [torch.tensor(self.clips[index].tokens, dtype=torch.long) for index in indices]
         slices = [self._slice(clip, index, epoch) for clip, index in zip(features, indices, strict=True)]
         length = MAX_CONDITIONING // self._hop_length + 1
@@ -91,6 +92,15 @@ class Batches:
             conditioning=torch.stack(mels).reshape(len(mels), 1, MEL_BANDS, length),
             slices=self._masked(slices) if self._training else None,
         )
+
+    def _features(self, clip: Clip) -> Features:
+        try:
+            return self._cache.load(clip)
+        except (ValueError, OSError) as error:  # they were there when the run began
+            raise MachineError(
+                f"the features of {clip.row.source} in {self._cache.folder} cannot be read any more: {error}.",
+                "The same command computes them again and goes on from the last checkpoint.",
+            ) from error
 
     def _slice(self, clip: Features, index: int, epoch: int) -> tuple[int, int]:
         """First and last sample of the slice that conditions the GPT."""

@@ -42,7 +42,12 @@ class Display:
             disable=not (main and self.console.is_terminal),
         )
         self._handlers = _handlers(output, self.console) if main else []
-        self._board = SummaryWriter(str(output / "tensorboard"), max_queue=100, flush_secs=10) if main else None
+        self._board: SummaryWriter | None = None
+        if main:
+            try:
+                self._board = SummaryWriter(str(output / "tensorboard"), max_queue=100, flush_secs=10)
+            except OSError as error:
+                log.warning("TensorBoard is switched off: %s", error)
 
     def __enter__(self) -> Display:
         log.setLevel(logging.INFO)
@@ -56,8 +61,7 @@ class Display:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._progress.stop()
-        if self._board is not None:
-            self._board.close()
+        self._to_board(lambda board: board.close())
         for handler in self._handlers:
             log.removeHandler(handler)
             handler.close()
@@ -109,9 +113,21 @@ class Display:
             self._board = None
 
 
+class _LogFile(logging.FileHandler):
+    """The log file; one that can no longer be written costs the log, not the run, and is told once."""
+
+    _told = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Say why, on the first line that was lost."""
+        if not self._told:
+            self._told = True
+            sys.stderr.write(f"cannot write {self.baseFilename}: {sys.exc_info()[1]}\n")
+
+
 def _handlers(output: Path, console: Console) -> list[logging.Handler]:
-    file = logging.FileHandler(output / "train.log", encoding="utf-8")
-    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    file = _LogFile(output / "train.log", encoding="utf-8")
+    file.setFormatter(_Escaped("%(asctime)s %(levelname)s %(message)s"))
     screen: logging.Handler
     if console.is_terminal:
         screen = RichHandler(console=console, show_path=False, show_level=False, log_time_format="%H:%M:%S")

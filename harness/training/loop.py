@@ -108,8 +108,9 @@ class Trainer:
 
         Raises:
             UserError: the checkpoints are of another base model or of other adapters.
+            MachineError: there are checkpoints, but none is valid.
         """
-        path = self.folder.newest()
+        path = self.folder.newest_of_any()
         if path is None:
             return
         checkpoint = load(path)
@@ -118,8 +119,8 @@ class Trainer:
                 f"the run in {self.folder.folder.parent} was started from another model.",
                 "Give its --model, or another --output.",
             )
-        if checkpoint.settings["lora_rank"] != self.settings.lora_rank:
-            raise UserError(f"the run in {self.folder.folder.parent} has lora_rank {checkpoint.settings['lora_rank']}.")
+        if checkpoint.settings.get("lora_rank") != self.settings.lora_rank:
+            raise UserError(f"the run in {self.folder.folder.parent} has lora_rank {checkpoint.settings.get('lora_rank')}.")
         self._restore(checkpoint)
         where = f"after epoch {self.complete_epochs}"
         if self._position.batch:

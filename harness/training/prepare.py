@@ -13,7 +13,7 @@ import torch
 from harness.errors import UserError
 from harness.files import whole
 from harness.sampling import rehearsal
-from harness.training.audit import Audited, Clip, Limits, audit
+from harness.training.audit import Audited, Clip, Limits, audit, printable
 from harness.training.dataset import Batches
 from harness.training.display import Display
 from harness.training.features_cache import FeatureCache
@@ -107,7 +107,7 @@ def _report_rejected(audited: Audited, output: Path, display: Display) -> None:
     with whole(output / "rejected.tsv") as path, path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, dialect="excel-tab")
         writer.writerow(["row", "clip", "reason"])
-        writer.writerows([item.row.source, item.row.clip, item.reason] for item in rejected)
+        writer.writerows([item.row.source, printable(item.row.clip), item.reason] for item in rejected)
     for item in rejected[:20]:
         display.say(f"left out: {item}")
     if len(rejected) > 20:

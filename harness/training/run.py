@@ -84,7 +84,7 @@ def _train(
             trainer.resume()
             if sampling:
                 sampling.catch_up(trainer, folder)
-        elif folder.newest() is not None:
+        elif folder.newest_of_any() is not None:
             raise UserError(
                 f"{output} holds a run already.", "Leave out --no-resume to go on, or give another --output."
             )

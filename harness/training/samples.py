@@ -77,7 +77,7 @@ class RunSamples:
 
     def catch_up(self, trainer: Trainer, folder: CheckpointFolder) -> None:
         """Order the samples that the last session of this run did not get to make."""
-        made = {line["epoch"] for line in read_json_lines(self.folder.manifest) if line.get("outcome") == "made"}
+        made = self._made_before()
         lowest = math.inf
         for losses in trainer.history:
             best, lowest = losses.validation < lowest, min(lowest, losses.validation)
@@ -86,6 +86,16 @@ class RunSamples:
                 self._supervisor.order(
                     Order(losses.epoch, path, self._voice(losses.epoch), self._is_due(losses.epoch), best)
                 )
+
+    def _made_before(self) -> set[int]:
+        """Epochs whose samples the manifest says were made; of a damaged one, what can still be read."""
+        try:
+            lines = read_json_lines(self.folder.manifest)
+        except OSError as error:
+            log.warning("cannot read %s: %s; samples are made again", self.folder.manifest, error)
+            return set()
+        epochs = [line.get("epoch") for line in lines if line.get("outcome") == "made"]
+        return {epoch for epoch in epochs if isinstance(epoch, int)}
 
     def see_to_news(self) -> None:
         """Tell the user what the sampler has done since the last call."""
