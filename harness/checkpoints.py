@@ -91,7 +91,14 @@ class Checkpoint:
     weights_sha256: str
 
     def __post_init__(self) -> None:
-        kinds = {"gpt": dict, "adapters": dict, "optimizer": dict, "scheduler": dict, "scaler": dict, "rng": dict}
+        kinds: dict[str, type] = {
+            "gpt": dict,
+            "adapters": dict,
+            "optimizer": dict,
+            "scheduler": dict,
+            "scaler": dict,
+            "rng": dict,
+        }
         kinds |= {"running": list, "settings": dict, "model_fingerprint": str, "weights_sha256": str}
         for name, kind in kinds.items():
             if not isinstance(getattr(self, name), kind):
@@ -117,7 +124,10 @@ class CheckpointFolder:
 
     def epochs(self) -> list[int]:
         """Epochs that have a file, in order."""
-        found = (_EPOCH.fullmatch(path.name) for path in self.folder.iterdir())
+        try:
+            found = [_EPOCH.fullmatch(path.name) for path in self.folder.iterdir()]
+        except OSError:  # the folder is gone, and with it all of them
+            return []
         return sorted(int(match[1]) for match in found if match)
 
     def save(self, checkpoint: Checkpoint) -> Path:
@@ -145,6 +155,19 @@ class CheckpointFolder:
                 f"The last good checkpoint is {kept.name}." if kept else "No checkpoint has been written yet.",
             ) from error
         return path
+
+    def finish_what_was_cut_off(self, best: int | None) -> None:
+        """After a kill between two steps of saving: give the best epoch its second name, remove what is half written.
+
+        Args:
+            best: the best epoch so far; None before the first.
+        """
+        path = self.folder / BEST
+        marked = _peek_epoch(path) if path.exists() else None
+        if best is not None and marked != best + 1 and self.epoch_path(best).exists():
+            self.mark_best(self.epoch_path(best))
+        for leftover in self.folder.glob(f".*{PARTIAL}"):
+            _removed(leftover)
 
     def mark_best(self, path: Path) -> None:
         """Give the checkpoint at `path` the name best_model.pt as well; where the disk refuses, the log says so."""

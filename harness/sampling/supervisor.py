@@ -193,8 +193,8 @@ class Supervisor:
                 self._current = order = self._waiting.popleft()
             try:
                 record = self._make(order)
-            except Exception as error:  # a full disk under the manifest's folder, say: never the end of sampling
-                log.exception("sampling epoch %d", order.epoch)
+            except Exception as error:  # a full disk under the sample, say: never the end of sampling
+                log.warning("sampling epoch %d: %s", order.epoch, error, exc_info=not isinstance(error, OSError))
                 why = ({"placement": "", "reason": f"{type(error).__name__}: {error}"},)
                 record = Record(order.epoch, "failed", why=why)
             self._report(order, record)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.logging import RichHandler
@@ -18,6 +19,11 @@ from harness.audio import AudioError, read_mono
 from harness.sampling.artefacts import SAMPLE_RATE
 
 log = logging.getLogger("harness")
+
+if TYPE_CHECKING:
+    _StreamHandler = logging.StreamHandler[TextIO]
+else:
+    _StreamHandler = logging.StreamHandler
 
 
 class Display:
@@ -119,10 +125,18 @@ class _LogFile(logging.FileHandler):
     _told = False
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Say why, on the first line that was lost."""
+        """Say why, on the first line that was lost, if there is still somebody to say it to."""
         if not self._told:
             self._told = True
-            sys.stderr.write(f"cannot write {self.baseFilename}: {sys.exc_info()[1]}\n")
+            with suppress(OSError):
+                sys.stderr.write(f"cannot write {self.baseFilename}: {sys.exc_info()[1]}\n")
+
+
+class _Screen(_StreamHandler):
+    """Plain lines for a screen that is no terminal; one that went away (`| head`) costs the lines, not the run."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Nothing can be said where nobody listens; the log file has it all."""
 
 
 def _handlers(output: Path, console: Console) -> list[logging.Handler]:
@@ -133,7 +147,7 @@ def _handlers(output: Path, console: Console) -> list[logging.Handler]:
         screen = RichHandler(console=console, show_path=False, show_level=False, log_time_format="%H:%M:%S")
         screen.setFormatter(_Escaped("%(message)s"))
     else:
-        screen = logging.StreamHandler(sys.stdout)
+        screen = _Screen(sys.stdout)
         screen.setFormatter(_Escaped("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
     return [file, screen]
 

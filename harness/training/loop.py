@@ -119,9 +119,15 @@ class Trainer:
                 f"the run in {self.folder.folder.parent} was started from another model.",
                 "Give its --model, or another --output.",
             )
-        if checkpoint.settings.get("lora_rank") != self.settings.lora_rank:
-            raise UserError(f"the run in {self.folder.folder.parent} has lora_rank {checkpoint.settings.get('lora_rank')}.")
+        rank = checkpoint.settings.get("lora_rank")
+        if rank != self.settings.lora_rank:
+            raise UserError(f"the run in {self.folder.folder.parent} has lora_rank {rank}.")
         self._restore(checkpoint)
+        if self.accelerator.is_main_process:
+            best = min(self._history, key=lambda losses: losses.validation, default=None)
+            self.folder.finish_what_was_cut_off(best.epoch if best else None)
+            if self._position.batch == 0:
+                self.folder.forget_interruption()
         where = f"after epoch {self.complete_epochs}"
         if self._position.batch:
             where = f"in epoch {self._position.epoch} after batch {self._position.batch} of {self._batches}"

@@ -99,6 +99,7 @@ def _train(
         trainer.run(saved)
         if sampling and not interruption.wanted:
             sampling.wait_for_all(interruption)
+            folder.prune(settings.keep_checkpoints)
         if interruption.wanted:
             display.say(f"stopped; everything is saved in {folder.folder}. The same command goes on from there.")
             return interruption.exit_code

@@ -1,0 +1,188 @@
+"""Trainers and workers forked from a process that has imported everything.
+
+Importing torch and TTS takes ten seconds and more; forked, a run is under way in two, which is what makes some fifty
+kills fit into minutes. Everything after the import is the same code as `cufft-harness train` and its worker.
+This process itself computes nothing with torch, so that there are no threads whose locks a fork could tear apart.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from harness import processes
+from harness.cli import main
+from harness.sampling.__main__ import end_with
+from harness.sampling.worker import serve
+
+PR_SET_CHILD_SUBREAPER = 36
+"""From Linux's <sys/prctl.h>: orphans below this process become its children, so that strays are seen."""
+
+
+def become_reaper() -> None:
+    """Make every stray of a run a child of this process."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def fork(action: Callable[[], object], log: Path, terminal: str | None = None) -> int:
+    """Run `action` in a forked child, in a session of its own; gives its process id.
+
+    Args:
+        action: what to do; SystemExit gives the exit status, any other exception leaves a traceback and status 70.
+        log: gets stdout and stderr, appended.
+        terminal: a terminal to be the child's own instead, with stdout there.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child:
+        return child
+    status = 70
+    try:
+        os.setsid()
+        output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(output if terminal is None else os.open(terminal, os.O_RDWR), 1)
+        os.dup2(output, 2)
+        os.closerange(3, 256)
+        action()
+        status = 0
+    except SystemExit as leaving:
+        status = leaving.code if isinstance(leaving.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with suppress(OSError):
+            sys.stdout.flush()
+        os._exit(status)
+
+
+def train(flags: Sequence[str], before: Callable[[], object] = lambda: None) -> Callable[[], object]:
+    """The action of a trainer: the command line `cufft-harness train FLAGS`, whose worker is forked, too."""
+
+    def action() -> None:
+        processes.start = _fork_worker  # type: ignore[assignment]
+        before()
+        sys.argv = ["cufft-harness", "train", *flags]
+        main()
+
+    return action
+
+
+class _Forked:
+    """As much of `subprocess.Popen` as the supervisor's side of a worker uses."""
+
+    def __init__(self, pid: int, stdin: BinaryIO, stdout: BinaryIO) -> None:
+        self.pid, self.stdin, self.stdout = pid, stdin, stdout
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """The exit status, once there is one."""
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self.returncode = os.waitstatus_to_exitcode(status) if pid else None
+        return self.returncode
+
+    def wait(self, seconds: float) -> int:
+        """Wait for the end."""
+        deadline = time.monotonic() + seconds
+        while (status := self.poll()) is None:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired("worker", seconds)
+            time.sleep(0.01)
+        return status
+
+
+def _fork_worker(command: Sequence[str], *, stdin: int, stderr: int) -> _Forked:
+    """In place of `processes.start`: the worker `python -m harness.sampling MODEL PARENT`, without the import."""
+    if list(command[1:3]) != ["-m", "harness.sampling"]:
+        raise ValueError(f"not a worker: {command}")
+    requests, to_worker = os.pipe()
+    from_worker, answers = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(requests)
+        os.close(answers)
+        return _Forked(child, open(to_worker, "wb"), open(from_worker, "rb", buffering=0))  # noqa: PTH123
+    status = 70
+    try:
+        os.setsid()
+        end_with(int(command[4]))
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN if number == signal.SIGINT else signal.SIG_DFL)
+        os.dup2(requests, 0)
+        os.dup2(stderr, 2)
+        os.dup2(answers, 3)
+        os.dup2(2, 1)
+        os.closerange(4, 256)
+        os.nice(10)
+        serve(Path(command[3]), open(0, "rb", closefd=False), open(3, "wb", buffering=0))  # noqa: SIM115
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def children_of(parent: int) -> list[int]:
+    """Living children of a process; zombies are not among them."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with suppress(OSError, IndexError):
+                state, of = (entry / "stat").read_text().rsplit(")", 1)[1].split()[:2]
+                if int(of) == parent and state != "Z":
+                    found.append(int(entry.name))
+    return found
+
+
+def ended(child: int, seconds: float) -> int | None:
+    """The exit status of a child (negative: the signal), or None if it is still there after so long."""
+    deadline = time.monotonic() + seconds
+    while True:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() > deadline:
+            return None
+        time.sleep(0.01)
+
+
+def strays(seconds: float = 5.0) -> int:
+    """Processes of a run that outlived it by so many seconds; they are ended."""
+    deadline = time.monotonic() + seconds
+    while left := children_of(os.getpid()):
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.02)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, 0 if left else os.WNOHANG)[0]:
+            pass
+    return len(left)
+
+
+def kill(pid: int, number: signal.Signals = signal.SIGKILL) -> bool:
+    """Send a signal; False where there is nobody any more."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def limit_files_to(size: int) -> None:
+    """No file of this process may grow beyond `size` bytes: a write then fails as on a full disk."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))

@@ -1,0 +1,211 @@
+"""One round: a run of the tiny model that meets one trouble after another, and what is left of it at the end."""
+
+from __future__ import annotations
+
+import os
+import pty
+import random
+import select
+import signal
+import subprocess
+import time
+from collections import Counter, deque
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from faults.children import ended, fork, kill, strays, train
+from faults.troubles import Trouble
+from harness.checkpoints import BEST, INTERRUPTED, CheckpointFolder, load
+from harness.files import read_json_lines
+from harness.sampling.artefacts import BrokenSample, SampleFolder, examine
+
+EPOCHS = 40
+MOST_LIVES = 14
+LIFE_LIMIT = 60.0
+"""Seconds a life may take to end by itself after what was done to it."""
+
+
+@dataclass
+class Round:
+    """What came of one round.
+
+    Attributes:
+        tried: how often each trouble really happened.
+        samples: how many epochs' samples were made, failed or dropped.
+        wrong: every broken promise, in one line each.
+    """
+
+    tried: Counter[str] = field(default_factory=Counter)
+    samples: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+    lives: int = 0
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The uninterrupted run: its losses and weights."""
+
+    losses: list[dict[str, float]]
+    weights_sha256: str
+    best: int
+
+
+def flags(model: Path, output: Path, *more: str) -> list[str]:
+    """The command line of a run of 40 epochs of four steps."""
+    return [
+        f"--model={model}",
+        f"--output={output}",
+        "--device=cpu",
+        f"--num-epochs={EPOCHS}",
+        "--batch-size=2",
+        "--max-train-samples=8",
+        "--max-val-samples=2",
+        "--learning-rate=1e-3",
+        "--sample-text=Olá, teste.",
+        "--sample-max-seconds=0.3",
+        "--sample-time-limit=30",
+        *more,
+    ]
+
+
+def reference(model: Path, folder: Path) -> Reference:
+    """Train once with nothing in the way, without samples."""
+    output = folder / "reference"
+    status = ended(fork(train(flags(model, output, "--no-samples")), folder / "reference.log"), 300)
+    if status != 0:
+        raise RuntimeError(f"the undisturbed run ended with {status}: {(folder / 'reference.log').read_text()[-2000:]}")
+    return _state(output)
+
+
+def _state(output: Path) -> Reference:
+    newest = CheckpointFolder(output / "checkpoints", make=False).newest()
+    if newest is None:
+        return Reference([], "", 0)
+    checkpoint = load(newest)
+    losses = [asdict(epoch) for epoch in checkpoint.history]
+    best = min(checkpoint.history, key=lambda epoch: epoch.validation).epoch
+    return Reference(losses, checkpoint.weights_sha256, best)
+
+
+def run(
+    troubles: deque[Trouble], model: Path, folder: Path, expected: Reference, rng: random.Random, more: list[str]
+) -> Round:
+    """Let troubles befall one run, resume it after each, let it end in peace, and look at what there is.
+
+    Args:
+        troubles: the first is taken for each life, until the run is over or has lived often enough.
+        folder: of the round; with its own small file system where a trouble needs one.
+        more: further flags of the run.
+    """
+    result = Round()
+    output = folder / "output"
+    command = flags(model, output, *more)
+    over = False
+    while troubles and result.lives < MOST_LIVES and not over:
+        log = folder.parent / f"{folder.name}-{result.lives}.log"
+        over = _live(troubles.popleft(), command, output, log, rng, result)
+        result.lives += 1
+    log = folder.parent / f"{folder.name}-end.log"
+    status = ended(pid := fork(train(command), log), 240)
+    if status is None:
+        kill(pid)
+        ended(pid, 10)
+    if status != 0:
+        result.wrong.append(f"the last, undisturbed life ended with {status}: {_last_line(log)}")
+    result.wrong += [f"{left} stray processes at the end"] if (left := strays()) else []
+    _examine(output, expected, result)
+    return result
+
+
+def _live(trouble: Trouble, command: list[str], output: Path, log: Path, rng: random.Random, result: Round) -> bool:
+    """One life of the run, ended by one trouble or by its own end; True if all epochs are trained."""
+    inside = trouble.inside(rng)
+    if trouble.terminal:
+        master, slave = pty.openpty()
+        pid = fork(train(command, lambda: inside(output)), log, os.ttyname(slave))
+        os.close(slave)
+        _watch(master, rng.uniform(3, 8))
+        os.close(master)
+        done = "terminal"
+    else:
+        pid = fork(train(command, lambda: inside(output)), log)
+        done = trouble.outside(pid, output, rng)
+    status = ended(pid, LIFE_LIMIT)
+    if status is None:
+        result.wrong.append(f"{trouble.name}: still running after {LIFE_LIMIT:.0f} s")
+        kill(pid)
+        ended(pid, 10)
+    _put_right(output)
+    if left := strays():
+        result.wrong.append(f"{trouble.name}: {left} stray processes")
+    if status not in (0, None, *trouble.statuses):
+        result.wrong.append(f"{trouble.name}: exit status {status}: {_last_line(log)}")
+    if "Traceback (most recent call last)" in log.read_text(errors="replace"):
+        result.wrong.append(f"{trouble.name}: a traceback: {_last_line(log)}")
+    happened = status in trouble.statuses or (status == 0 and bool(done) and trouble.statuses[0] != -signal.SIGKILL)
+    result.tried[trouble.name] += happened
+    return status == 0
+
+
+def _watch(master: int, seconds: float) -> None:
+    """Read what a terminal shows, for a while."""
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        if select.select([master], [], [], left)[0]:
+            try:
+                os.read(master, 1 << 16)
+            except OSError:  # nobody has it open
+                time.sleep(0.05)
+
+
+def _put_right(output: Path) -> None:
+    """Undo what was done to the disk, as a user would."""
+    (output.parent / "filler").unlink(missing_ok=True)
+    for name in ("checkpoints", "samples"):
+        if (output / name).is_mount():
+            subprocess.run(["umount", str(output / name)], check=True)
+    for gone in output.parent.glob("gone-*"):
+        back = output / gone.name.removeprefix("gone-")
+        for path in [path for path in gone.rglob("*") if path.is_file()]:
+            target = back / path.relative_to(gone)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not target.exists():
+                path.rename(target)
+        subprocess.run(["rm", "-r", str(gone)], check=True)
+
+
+def _examine(output: Path, expected: Reference, result: Round) -> None:
+    """Compare the end of a troubled run with the uninterrupted one."""
+    found = _state(output)
+    if found.losses != expected.losses:
+        result.wrong.append("the losses are not those of the uninterrupted run")
+    if found.weights_sha256 != expected.weights_sha256:
+        result.wrong.append("the weights are not those of the uninterrupted run")
+    folder = CheckpointFolder(output / "checkpoints", make=False)
+    with suppress(FileNotFoundError):
+        if load(folder.folder / BEST).complete_epochs != expected.best:
+            result.wrong.append("best_model.pt is not the best epoch's")
+    leftovers = [str(path.relative_to(output)) for path in output.rglob(".*.partial")]
+    if (folder.folder / INTERRUPTED).exists():
+        leftovers.append(INTERRUPTED)
+    result.wrong += [f"left behind: {name}" for name in leftovers]
+    samples = SampleFolder(output / "samples")
+    outcomes: dict[int, str] = {}
+    for line in read_json_lines(samples.manifest):
+        if outcomes.get(line["epoch"]) != "made":
+            outcomes[line["epoch"]] = line["outcome"]
+    result.samples.update(outcomes.values())
+    for epoch in range(1, EPOCHS + 1):
+        if epoch not in outcomes:
+            result.wrong.append(f"nothing is known of the sample of epoch {epoch}")
+        elif outcomes[epoch] == "made":
+            try:
+                examine(samples.output(epoch))
+            except BrokenSample as problem:
+                result.wrong.append(f"the sample of epoch {epoch} is said to be made, but {problem}")
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1][:300] if lines else "nothing was said"
