@@ -42,7 +42,7 @@ class Trouble:
 
     @property
     def storage(self) -> bool:
-        """Whether it is the storage that fails: then every checkpoint is kept, so that each sample can still be made."""
+        """Whether the storage fails: then every checkpoint is kept, so that each sample can still be made."""
         return self.disk or "folder" in self.name or "files" in self.name
 
 
