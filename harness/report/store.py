@@ -139,7 +139,7 @@ def read(path: Path) -> Run:
         content = json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise ValueError(f"cut off or no JSON (line {error.lineno}: {error.msg})") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"cannot be read ({type(error).__name__})") from None
     if not isinstance(content, dict) or "schema" not in content:
         raise ValueError("not a results file: it names no schema")

@@ -168,7 +168,7 @@ def read_settings(flags: Mapping[str, Any], file: Path | None = None) -> Setting
         return Settings(**FromFile(**{name: value for name, value in flags.items() if value is not None}).model_dump())
     except ValidationError as error:
         raise UserError(_explain(error, file)) from error
-    except ValueError as error:  # the TOML itself
+    except (ValueError, RecursionError) as error:  # the TOML itself
         raise UserError(f"{file} is not valid TOML: {error}") from error
 
 

@@ -115,9 +115,13 @@ def gpt_for_training(model: Xtts) -> GPT:
 
 def read_mel_stats(directory: ModelDirectory) -> torch.Tensor:
     """The norms of the 80 mel bands, float32, shape (80,)."""
-    stats = torch.load(directory.path / "mel_stats.pth", map_location="cpu", weights_only=True)
+    path = directory.path / "mel_stats.pth"
+    try:
+        stats = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises what it likes for damaged files
+        raise UserError(f"{path} cannot be read: {_first_line(error)}") from error
     if not isinstance(stats, torch.Tensor) or stats.shape != (80,):
-        raise UserError(f"{directory.path / 'mel_stats.pth'} must hold one tensor of 80 norms.")
+        raise UserError(f"{path} must hold one tensor of 80 norms.")
     return stats.float()
 
 
