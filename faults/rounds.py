@@ -20,8 +20,8 @@ from harness.checkpoints import BEST, INTERRUPTED, CheckpointFolder, load
 from harness.files import read_json_lines
 from harness.sampling.artefacts import BrokenSample, SampleFolder, examine
 
-EPOCHS = 40
-MOST_LIVES = 14
+EPOCHS = 24
+MOST_LIVES = 13
 LIFE_LIMIT = 60.0
 """Seconds a life may take to end by itself after what was done to it."""
 
@@ -52,7 +52,7 @@ class Reference:
 
 
 def flags(model: Path, output: Path, *more: str) -> list[str]:
-    """The command line of a run of 40 epochs of four steps."""
+    """The command line of a run of 24 epochs of four steps."""
     return [
         f"--model={model}",
         f"--output={output}",

@@ -221,7 +221,8 @@ def _vanishing(pid: int, output: Path, rng: random.Random) -> str:
 
 
 KILLED = (-signal.SIGKILL,)
-STOPPED = (1, 2, 128 + signal.SIGTERM)
+# A signal that comes before the run has begun simply ends it, as it ends any program: there is nothing to save yet.
+STOPPED = (1, 2, 128 + signal.SIGTERM, -signal.SIGTERM)
 TROUBLES = (
     Trouble("SIGKILL of the trainer, any time", KILLED, outside=_kill_trainer),
     Trouble("SIGKILL of the worker, any time", KILLED, outside=_kill_worker),
@@ -244,10 +245,10 @@ TROUBLES = (
         KILLED,
         _kill_inside("harness.sampling.supervisor", "append_json_line", "half"),
     ),
-    Trouble("SIGTERM", (128 + signal.SIGTERM,), outside=_signals(signal.SIGTERM)),
-    Trouble("SIGHUP", (128 + signal.SIGHUP,), outside=_signals(signal.SIGHUP)),
-    Trouble("Ctrl-C twice", (128 + signal.SIGINT,), outside=_signals(signal.SIGINT, signal.SIGINT)),
-    Trouble("the terminal is gone", (128 + signal.SIGHUP,), terminal=True),
+    Trouble("SIGTERM", (128 + signal.SIGTERM, -signal.SIGTERM), outside=_signals(signal.SIGTERM)),
+    Trouble("SIGHUP", (128 + signal.SIGHUP, -signal.SIGHUP), outside=_signals(signal.SIGHUP)),
+    Trouble("Ctrl-C twice", (128 + signal.SIGINT, -signal.SIGINT), outside=_signals(signal.SIGINT, signal.SIGINT)),
+    Trouble("the terminal is gone", (128 + signal.SIGHUP, -signal.SIGHUP), terminal=True),
     Trouble("the clock goes back, then SIGKILL", KILLED, _clock_goes_back, _kill_trainer),
     Trouble("files limited in size", (*STOPPED, *KILLED), _file_limit, _kill_trainer),
     Trouble("the disk is full", STOPPED, outside=_fill_disk, disk=True),
