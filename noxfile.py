@@ -71,6 +71,13 @@ def lint(session: nox.Session) -> None:
     session.run("mypy")
 
 
+@nox.session(python=PYTHON, default=False)
+def faults(session: nox.Session) -> None:
+    """Hurt real runs for 15 minutes and count what is lost: `-- --seed N` repeats a plan, `--minutes 5` is shorter."""
+    _install(session, *TESTS)
+    session.run("python", "-m", "faults", "--results", "repro/results", *session.posargs)
+
+
 def _repro(session: nox.Session, row: dict) -> None:
     """Install one row, run the suite in it, remove it: what happens in between is in repro/results."""
     torch, began = row["torch"], time.monotonic()

@@ -109,9 +109,24 @@ def test_any_audio_file_gives_samples_or_one_line(tmp_path: Path, data: st.DataO
 
 
 WORDS = st.sampled_from(
-    ["cuFFT error: CUFFT_INVALID_SIZE", "cufft error code: 8", "\x1b[31m", "torch==2.1.0", "not ",
-     "[1, 99999999, 99999999]",      "Driver Version: 535.1", "CUDA out of memory", "\x00", "\u202e", "(((", "RuntimeError:", "+cu121", "\ufeff", "9" * 60]
-)  # fmt: skip
+    [
+        "cuFFT error: CUFFT_INVALID_SIZE",
+        "cufft error code: 8",
+        "torch==2.1.0",
+        "[1, 99999999, 99999999]",
+        "Driver Version: 535.1",
+        "CUDA out of memory",
+        "RuntimeError:",
+        "not ",
+        "+cu121",
+        "9" * 60,
+        "(((",
+        "\x00",
+        "\x1b[31m",
+        "\u202e",
+        "\ufeff",
+    ]
+)
 TEXTS = st.lists(st.one_of(WORDS, st.text(max_size=20)), max_size=30).map(" ".join)
 
 
