@@ -66,9 +66,10 @@ def main() -> int:
     began = time.monotonic()
     found = Found()
     with tempfile.TemporaryDirectory(prefix="faults-") as name:
-        if not arguments.only:
-            _bad_inputs(arguments.seed, Path(name), found)
-        _rounds(arguments.seed, arguments.only, began + 60 * arguments.minutes, Path(name), found)
+        tests = None if arguments.only else _start_bad_inputs(arguments.seed, Path(name))
+        _rounds(arguments.seed, arguments.only, began + 60 * arguments.minutes, Path(name), found, tests)
+        if tests is not None:
+            _finish_bad_inputs(tests, Path(name), found)
     for row in found.rows:
         _say(f"{row['tried']:>6} × {row['kind']}: {row['lost']} lost {row['note']}".rstrip())
     for line in found.wrong:
@@ -94,13 +95,16 @@ def _begin_again_with_mounts() -> None:
     os.execvpe(command[0], command, environment)  # noqa: S606 - a list, no shell
 
 
-def _rounds(seed: int, only: str, deadline: float, folder: Path, found: Found) -> None:
+def _rounds(
+    seed: int, only: str, deadline: float, folder: Path, found: Found, beside: subprocess.Popen[bytes] | None
+) -> None:
     """Round after round until the time is over, kills and failing storage in turn."""
     from faults import children, rounds
     from faults.troubles import TROUBLES
     from harness.xtts.tiny import build
 
     children.become_reaper()
+    children.NO_STRAYS |= {beside.pid} if beside else set()
     rng, mounts, model = random.Random(seed), os.environ[MOUNTS] == "yes", folder / "tiny"
     if children.ended(children.fork(lambda: build(model), folder / "build.log"), 120) != 0:
         raise RuntimeError((folder / "build.log").read_text())
@@ -165,18 +169,24 @@ def _disk(folder: Path, mounts: bool) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _bad_inputs(seed: int, folder: Path, found: Found) -> None:
-    """The tests of bad input, with more examples than in the test suite; each says how many inputs it tried."""
-    log = folder / "inputs.jsonl"
+def _start_bad_inputs(seed: int, folder: Path) -> subprocess.Popen[bytes]:
+    """The tests of bad input, with more examples than in the test suite, beside the rounds: there are two cores."""
     tests = [str(path) for path in sorted(Path("tests").glob("test_faults_*.py"))]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--hypothesis-seed={seed}"]
-    environment = os.environ | {"HYPOTHESIS_PROFILE": "faults"}
-    finished = subprocess.run(
-        [*command, f"--report-log={log}", *tests], env=environment, capture_output=True, text=True
-    )
+    command += [f"--report-log={folder / 'inputs.jsonl'}", *tests]
+    with (folder / "inputs.log").open("wb") as output:
+        return subprocess.Popen(
+            command, env=os.environ | {"HYPOTHESIS_PROFILE": "faults"}, stdout=output, stderr=output
+        )
+
+
+def _finish_bad_inputs(tests: subprocess.Popen[bytes], folder: Path, found: Found) -> None:
+    """Wait for them and count; each says how many inputs it tried."""
+    tests.wait()
+    log = folder / "inputs.jsonl"
+    events = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     counts: dict[str, Counter[str]] = {}
-    for line in log.read_text().splitlines():
-        event = json.loads(line)
+    for event in events:
         if event.get("$report_type") != "TestReport" or (event["when"] != "call" and event["outcome"] == "passed"):
             continue
         module = event["nodeid"].partition("::")[0]
@@ -187,11 +197,11 @@ def _bad_inputs(seed: int, folder: Path, found: Found) -> None:
         elif event["outcome"] == "failed":
             found.wrong.append(f"{event['nodeid']}: {str(event['longrepr'])[-300:]!r}")
     if not counts:
-        found.wrong.append(f"the tests of bad input could not run: {finished.stdout[-300:]!r}")
+        found.wrong.append(f"the tests of bad input could not run: {(folder / 'inputs.log').read_text()[-300:]!r}")
     for kind, count in counts.items():
         note = f"{count['passed'] + count['failed']} tests" + (f", {count['skipped']} not run" * bool(count["skipped"]))
         row: Row = {"kind": f"bad input: {kind}", "tried": count["tried"], "lost": count["failed"], "note": note}
-        found.rows.append(row)
+        found.rows.insert(0, row)
         _say(f"{row['kind']}: {row['tried']} tried, {row['lost']} broken")
 
 

@@ -28,6 +28,9 @@ from harness.sampling.worker import serve
 PR_SET_CHILD_SUBREAPER = 36
 """From Linux's <sys/prctl.h>: orphans below this process become its children, so that strays are seen."""
 
+NO_STRAYS: set[int] = set()
+"""Children of this process that are no part of a run."""
+
 
 def become_reaper() -> None:
     """Make every stray of a run a child of this process."""
@@ -161,15 +164,13 @@ def ended(child: int, seconds: float) -> int | None:
 def strays(seconds: float = 5.0) -> int:
     """Processes of a run that outlived it by so many seconds; they are ended."""
     deadline = time.monotonic() + seconds
-    while left := children_of(os.getpid()):
+    while left := [pid for pid in children_of(os.getpid()) if pid not in NO_STRAYS]:
         if time.monotonic() > deadline:
             break
         time.sleep(0.02)
     for pid in left:
         os.kill(pid, signal.SIGKILL)
-    with suppress(ChildProcessError):
-        while os.waitpid(-1, 0 if left else os.WNOHANG)[0]:
-            pass
+        os.waitpid(pid, 0)
     return len(left)
 
 

@@ -247,7 +247,8 @@ TROUBLES = (
     ),
     Trouble("SIGTERM", (128 + signal.SIGTERM, -signal.SIGTERM), outside=_signals(signal.SIGTERM)),
     Trouble("SIGHUP", (128 + signal.SIGHUP, -signal.SIGHUP), outside=_signals(signal.SIGHUP)),
-    Trouble("Ctrl-C twice", (128 + signal.SIGINT, -signal.SIGINT), outside=_signals(signal.SIGINT, signal.SIGINT)),
+    # coqui's Xtts.load_checkpoint takes a KeyboardInterrupt for a model of another version: status 2
+    Trouble("Ctrl-C twice", (128 + signal.SIGINT, -signal.SIGINT, 2), outside=_signals(signal.SIGINT, signal.SIGINT)),
     Trouble("the terminal is gone", (128 + signal.SIGHUP, -signal.SIGHUP), terminal=True),
     Trouble("the clock goes back, then SIGKILL", KILLED, _clock_goes_back, _kill_trainer),
     Trouble("files limited in size", (*STOPPED, *KILLED), _file_limit, _kill_trainer),

@@ -1,6 +1,6 @@
 """Fuzzed intake: whatever bytes settings, metadata, audio and pasted logs hold, the answer is one line or a result.
 
-`nox -s faults` tries 2000 examples of each, the test suite a hundred.
+`nox -s faults` tries 500 examples of each, the test suite a hundred.
 """
 
 from __future__ import annotations

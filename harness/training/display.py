@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from rich.console import Console
 from rich.logging import RichHandler
@@ -35,7 +35,7 @@ class Display:
     """
 
     def __init__(self, output: Path, main: bool = True) -> None:
-        self.console = Console(file=sys.stdout, quiet=not main)
+        self.console = Console(file=cast(TextIO, _Patient(sys.stdout)), quiet=not main)
         self._main = main
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -117,6 +117,27 @@ class Display:
         except OSError as error:
             log.warning("TensorBoard is switched off: %s", error)
             self._board = None
+
+
+class _Patient:
+    """A stream for a terminal that may go away (a closed window, a lost connection): what it shows is then lost."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write, if there is still somebody to read it."""
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, if there is still somebody to read it."""
+        with suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 class _LogFile(logging.FileHandler):
