@@ -165,7 +165,7 @@ def _disk(folder: Path, mounts: bool) -> Iterator[Path]:
         yield folder
     finally:
         if mounts:
-            subprocess.run(["umount", "--recursive", str(folder)], check=True)
+            subprocess.run(["umount", "--recursive", "--lazy", str(folder)], check=True)
         shutil.rmtree(folder, ignore_errors=True)
 
 

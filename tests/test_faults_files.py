@@ -453,3 +453,26 @@ def test_the_json_of_a_report_is_read_without_code(tmp_path: Path):
     (tmp_path / "x.json").write_text(json.dumps(content))
     (found,) = store.read_all(tmp_path)[0]
     assert found.outcomes == [{"__class__": "x"}]
+
+
+def test_a_terminal_that_is_gone_costs_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Bars, lines and the end of the display go on after every write to the terminal fails."""
+    import sys
+
+    from harness.training.display import Display
+
+    class Gone:
+        encoding = "utf-8"
+
+        def write(self, text: str) -> int:
+            raise OSError(5, "Input/output error")
+
+        flush = isatty = lambda self: True
+
+    monkeypatch.setattr(sys, "stdout", Gone())
+    monkeypatch.setenv("TERM", "xterm")
+    with Display(tmp_path) as display, display.steps("epoch", 3) as advance:
+        for _ in range(3):
+            advance(1)
+            display.say("a line")
+    assert (tmp_path / "train.log").read_text().count("a line") == 3
