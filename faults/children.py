@@ -22,7 +22,7 @@ from typing import BinaryIO
 
 from harness import processes
 from harness.cli import main
-from harness.sampling.__main__ import end_with
+from harness.sampling.__main__ import end_with, let_training_go_first
 from harness.sampling.worker import serve
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -128,7 +128,7 @@ def _fork_worker(command: Sequence[str], *, stdin: int, stderr: int) -> _Forked:
         os.dup2(answers, 3)
         os.dup2(2, 1)
         os.closerange(4, 256)
-        os.nice(10)
+        let_training_go_first()
         serve(Path(command[3]), open(0, "rb", closefd=False), open(3, "wb", buffering=0))  # noqa: SIM115
         status = 0
     except BaseException:
