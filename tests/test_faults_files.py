@@ -447,7 +447,7 @@ def test_the_json_of_a_report_is_read_without_code(tmp_path: Path):
         "kind": "repro",
         "name": "x",
         "status": "complete",
-        "outcomes": [{"__class__": "os.system"}],
+        "outcomes": [{"__class__": "x"}],
     }
     (tmp_path / "x.json").write_text(json.dumps(content))
     (found,) = store.read_all(tmp_path)[0]
