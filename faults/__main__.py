@@ -136,6 +136,10 @@ def _rounds(
     for trouble in chosen:
         note = "" if tried[trouble.name] else "not run"
         found.rows.append({"kind": trouble.name, "tried": tried[trouble.name], "lost": 0, "note": note})
+    others = [line for line in found.wrong if "are not those" not in line]
+    kind = "lives without traceback, stray process, leftover file or wrong exit status?"
+    lives, first = sum(tried.values()), others[0][:90] if others else ""
+    found.rows.append({"kind": kind, "tried": lives, "lost": len(others), "note": first})
     epochs, outcomes = sum(samples.values()), ", ".join(f"{n} {outcome}" for outcome, n in sorted(samples.items()))
     unequal = sum("are not those" in line for line in found.wrong)
     note = f"{sum(tried.values())} times resumed, {done * rounds.EPOCHS} epochs"
@@ -206,11 +210,11 @@ def _finish_bad_inputs(tests: subprocess.Popen[bytes], folder: Path, found: Foun
 
 
 def _write(folder: Path, seed: int, rows: list[Row], minutes: float) -> None:
-    tried = sum(int(str(row["tried"])) for row in rows[:-2])
+    tried = sum(int(str(row["tried"])) for row in rows[:-3])
     note = (
         f"`nox -s faults -- --seed {seed}`: {tried} harms done to real runs of the tiny model (CPU, torch "
         f"{importlib.metadata.version('torch')}) and to the files they read, in {minutes:.1f} minutes. What the kills "
-        "cost is counted where it would show, at the end of each run, in the last two rows."
+        "cost is counted where it would show, at the end of each run, in the last three rows."
     )
     facts = {"title": f"Nothing lost, seed {seed}", "note": note, "columns": COLUMNS}
     file = RunFile(folder, f"resilience-seed-{seed}", "resilience", facts)

@@ -84,8 +84,15 @@ def read_mono(path: Path, sample_rate: int, max_seconds: float | None = None) ->
 
 
 def write_pcm16(path: Path, samples: Samples, sample_rate: int) -> None:
-    """Write mono float samples as WAV, PCM 16 bit; values outside [-1, 1] are clipped, not wrapped."""
-    soundfile.write(str(path), np.clip(samples, -1.0, 1.0), sample_rate, subtype="PCM_16", format="WAV")
+    """Write mono float samples as WAV, PCM 16 bit; values outside [-1, 1] are clipped, not wrapped.
+
+    Raises:
+        OSError: the disk did not take it.
+    """
+    try:
+        soundfile.write(str(path), np.clip(samples, -1.0, 1.0), sample_rate, subtype="PCM_16", format="WAV")
+    except soundfile.SoundFileError as error:
+        raise OSError(f"cannot write {path}: {_reason(error)}") from error
 
 
 def resample(samples: Samples, from_rate: int, to_rate: int) -> Samples:

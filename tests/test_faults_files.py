@@ -475,3 +475,11 @@ def test_a_terminal_that_is_gone_costs_no_run(tmp_path: Path, monkeypatch: pytes
             advance(1)
             display.say("a line")
     assert (tmp_path / "train.log").read_text().count("a line") == 3
+
+
+def test_audio_that_cannot_be_written_is_an_error_of_the_disk(tmp_path: Path):
+    """What takes errors of the disk in its stride takes this one, too."""
+    from harness.audio import write_pcm16
+
+    with pytest.raises(OSError, match="cannot write"):
+        write_pcm16(tmp_path / "gone" / "a.wav", np.zeros(10, dtype=np.float32), 22_050)
