@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -196,3 +197,23 @@ def test_mistakes_are_found_before_any_training(
     with pytest.raises(UserError, match=message):
         run(short_run, tmp_path, samples=True, **changes)
     assert not list(tmp_path.glob("checkpoints/*"))
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_vanished_tensorboard_folder_costs_the_curves_only(
+    short_run: dict[str, Any], uninterrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """TensorBoard writes in a thread; when its folder goes, one line says so, and the run ends as if nothing were."""
+    original = loop.Trainer._update
+
+    def update(self: loop.Trainer, group: list[Any]) -> float:
+        shutil.rmtree(tmp_path / "tensorboard", ignore_errors=True)
+        result = original(self, group)
+        with suppress(OSError):  # waits until the writer's thread has seen the missing folder
+            self.display._to_board(lambda board: board.flush())
+        return result
+
+    monkeypatch.setattr(loop.Trainer, "_update", update)
+    assert run(short_run, tmp_path) == 0
+    assert losses(tmp_path) == losses(uninterrupted)
+    assert "TensorBoard cannot write" in (tmp_path / "train.log").read_text()

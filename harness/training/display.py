@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from tensorboard.summary.writer.event_file_writer import _AsyncWriterThread
 from torch.utils.tensorboard import SummaryWriter
 
 from harness.audio import AudioError, read_mono
@@ -49,6 +51,7 @@ class Display:
         )
         self._handlers = _handlers(output, self.console) if main else []
         self._board: SummaryWriter | None = None
+        self._thread_failed = threading.excepthook
         if main:
             try:
                 self._board = SummaryWriter(str(output / "tensorboard"), max_queue=100, flush_secs=10)
@@ -60,6 +63,7 @@ class Display:
         log.propagate = False
         for handler in self._handlers:
             log.addHandler(handler)
+        self._thread_failed, threading.excepthook = threading.excepthook, self._explain_thread
         self._progress.start()
         return self
 
@@ -68,6 +72,7 @@ class Display:
     ) -> None:
         self._progress.stop()
         self._to_board(lambda board: board.close())
+        threading.excepthook = self._thread_failed
         for handler in self._handlers:
             log.removeHandler(handler)
             handler.close()
@@ -108,6 +113,13 @@ class Display:
             log.warning("%s is not shown in TensorBoard: %s", path, problem)
             return
         self._to_board(lambda board: board.add_audio("sample", samples[None], epoch, sample_rate=SAMPLE_RATE))
+
+    def _explain_thread(self, failure: threading.ExceptHookArgs) -> None:
+        """TensorBoard writes in a thread of its own; its disk trouble is one line, as everybody else's."""
+        if isinstance(failure.thread, _AsyncWriterThread) and isinstance(failure.exc_value, OSError):
+            log.warning("TensorBoard cannot write: %s", failure.exc_value)
+        else:
+            self._thread_failed(failure)
 
     def _to_board(self, write: Callable[[SummaryWriter], object]) -> None:
         if self._board is None:
