@@ -209,12 +209,13 @@ class Supervisor:
         rehearse = rehearsal.for_epoch(self._rehearsals, order.epoch)
         to_try = deque(self._ladder.order())
         tried_again = False
+        start: dict[str, float] = {}
         while to_try:
             placement = to_try.popleft()
             try:
                 # Failures of the process strike the first attempt; a broken cuFFT stays broken on the next tier.
                 act_out = "" if given_up and not rehearse.startswith("CUFFT_") else rehearse
-                start = self._start_worker()
+                start |= self._start_worker()
                 answer = self._ask(order, placement, act_out)
                 examination = examine(self._folder.spoken(order.epoch))
                 files = self._folder.publish(order.epoch, order.reference, order.in_epochs, order.in_best)
