@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import torch
 from TTS.tts.layers.tortoise.arch_utils import TorchMelSpectrogram
-from TTS.tts.models.xtts import Xtts
 
 from harness.audio import Samples
 from harness.weights import weights_digest
@@ -105,8 +104,3 @@ def conditioning_slice(mel: torch.Tensor, silence: torch.Tensor, start: int, end
     """
     cut = mel[:, start:end]
     return torch.cat([cut, silence.expand(-1, length - cut.shape[1])], dim=1)
-
-
-def text_limit(model: Xtts) -> int:
-    """The most text tokens that fit into the GPT, start and stop included."""
-    return int(model.args.gpt_max_text_tokens)
