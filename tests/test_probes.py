@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from harness import processes
+from harness.probes import runner
 from harness.probes.outcome import Outcome, Verdict, as_dict, from_dict
 from harness.probes.registry import PROBES, Probe, Role
-from harness.probes.runner import run_probes
+from harness.probes.runner import Results, run_probes
 
 CHILDREN = Path(__file__).parent / "simulated" / "children.py"
 TWO = (Probe("matmul", "first", timeout_s=1.0), Probe("stft", "second", timeout_s=20.0))
@@ -48,6 +49,28 @@ def test_each_way_to_end_has_its_verdict(behaviour, verdict, code):
     outcomes = _run(behaviour, TWO if verdict is Verdict.HUNG else PATIENT).outcomes
     assert (outcomes["matmul"].verdict, outcomes["matmul"].code) == (verdict, code)
     assert outcomes["stft"].verdict is Verdict.PASS
+
+
+def test_nonsense_is_remembered_however_the_file_is_read(tmp_path):
+    """A line that is no entry counts also when a later look at the file finds nothing new."""
+    results = tmp_path / "result.jsonl"
+    results.write_bytes(b"7\n")
+    reader = runner._Reader(results, list(TWO), Results(), lambda probe, outcome: None)
+    for _ in range(3):
+        reader.read()
+        assert reader.broken
+
+
+def test_half_a_line_is_forgiven_once_it_is_whole(tmp_path):
+    """Reading while the child writes: half an entry is broken only as long as the rest of it does not come."""
+    results = tmp_path / "result.jsonl"
+    results.write_bytes(b'{"begin": ')
+    reader = runner._Reader(results, list(TWO), Results(), lambda probe, outcome: None)
+    reader.read()
+    assert reader.broken
+    results.write_bytes(b'{"begin": "matmul"}\n')
+    reader.read()
+    assert not reader.broken
 
 
 def test_grandchildren_do_not_survive(tmp_path, monkeypatch):

@@ -129,8 +129,13 @@ class _Reader:
         self.path, self.left, self.results, self.known = path, list(probes), results, known
         self.done = False
         self.running = "start"
-        self.broken = False
+        self._nonsense = self._unfinished = False
         self._offset = 0
+
+    @property
+    def broken(self) -> bool:
+        """Whether there was a line that is no entry, ever, or one is cut short at the end of what was read last."""
+        return self._nonsense or self._unfinished
 
     def follow(self, process: Any, startup_s: float) -> bool:
         """Read until the child ends; True if the running experiment's time ran out."""
@@ -154,7 +159,7 @@ class _Reader:
             stream.seek(self._offset)
             block = stream.read()
         whole = block.rpartition(b"\n")[0]
-        self.broken = bool(block[len(whole) :].strip())
+        self._unfinished = bool(block[len(whole) :].strip())
         if not whole:
             return False
         self._offset += len(whole) + 1
@@ -168,7 +173,7 @@ class _Reader:
         except ValueError:
             entry = None
         if not isinstance(entry, Mapping):
-            self.broken = True
+            self._nonsense = True
         elif "begin" in entry:
             self.running = str(entry["begin"])
         elif entry.get("end") == "environment":
@@ -179,7 +184,7 @@ class _Reader:
             try:
                 outcome = from_dict(entry)
             except ValueError:
-                self.broken = True
+                self._nonsense = True
                 return
             self.known(self.left.pop(0), outcome)
 
