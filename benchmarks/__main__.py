@@ -54,7 +54,7 @@ def _measures(given: argparse.Namespace) -> dict[str, tuple[str, str, Measure]]:
         ),
         "quality": (
             "What the fast path of the CPU tier costs in exactness",
-            "Teacher-forced. The hidden states that become sound are computed in float32 in both paths.",
+            "Teacher-forced: both paths are given the same codes.",
             lambda directory, work: quality.measure(directory, tokens),
         ),
         "flow": (

@@ -20,7 +20,7 @@ from harness.xtts.directory import ModelDirectory, gpt_state, load, replace_gpt
 
 CLIP = built_in() / "wavs" / "pt_01.ogg"
 TEXT = "Olá, este é um teste."
-BOTH = Choice(int8=True, bf16=True)
+ALL = Choice(int8=True, bf16_hidden=True, bf16_vocode=True)
 
 
 @pytest.fixture
@@ -58,22 +58,31 @@ def speak(model: Xtts, fast: FastPath | None) -> np.ndarray:
 
 def test_logits_of_8_bit_weights_are_close(model: Xtts):
     """Over the same codes the logits differ by less than 3 % of their spread, and they do differ: 8 bits were used."""
-    plain, fast = logits(model, None), logits(model, FastPath(model, BOTH))
+    plain, fast = logits(model, None), logits(model, FastPath(model, ALL))
     difference = float((plain - fast).norm() / (plain - plain.mean()).norm())
     assert 1e-5 < difference < 0.03
 
 
 def test_the_vocoder_in_bfloat16_is_close(model: Xtts):
     """The same codes in bfloat16 give the same waveform at 30 dB or better, and not to the last bit."""
-    plain, fast = speak(model, None), speak(model, FastPath(model, Choice(int8=False, bf16=True)))
+    choice = Choice(int8=False, bf16_hidden=False, bf16_vocode=True)
+    plain, fast = speak(model, None), speak(model, FastPath(model, choice))
     assert len(plain) == len(fast)
     assert 30 < snr(plain, fast) < 100
+
+
+def test_hidden_states_in_bfloat16_are_close(model: Xtts):
+    """The codes are the plain path's; their waveform is the same at 30 dB or better, and not to the last bit."""
+    choice = Choice(int8=False, bf16_hidden=True, bf16_vocode=False)
+    plain, fast = speak(model, None), speak(model, FastPath(model, choice))
+    assert len(plain) == len(fast)
+    assert 30 < snr(plain, fast) < 120
 
 
 def test_plain_speech_is_untouched_by_the_fast_path(model: Xtts):
     """After a fast sample the plain path gives the same bits as before, and the weights' digest is the same."""
     before, digest = speak(model, None), weights_digest(gpt_state(model))
-    fast = FastPath(model, BOTH)
+    fast = FastPath(model, ALL)
     assert not np.array_equal(speak(model, fast), before)
     np.testing.assert_array_equal(speak(model, None), before)
     assert weights_digest(gpt_state(model)) == digest
@@ -81,7 +90,7 @@ def test_plain_speech_is_untouched_by_the_fast_path(model: Xtts):
 
 def test_other_weights_reach_the_fast_path(model: Xtts):
     """Weights handed over and then refreshed are those of a fast path made anew; without `refresh` they are not."""
-    fast = FastPath(model, BOTH)
+    fast = FastPath(model, ALL)
     old = logits(model, fast)
     torch.manual_seed(1)
     replace_gpt(
@@ -93,14 +102,15 @@ def test_other_weights_reach_the_fast_path(model: Xtts):
     )
     stale = logits(model, fast)
     fast.refresh()
-    torch.testing.assert_close(logits(model, fast), logits(model, FastPath(model, BOTH)))
+    torch.testing.assert_close(logits(model, fast), logits(model, FastPath(model, ALL)))
     assert not torch.allclose(logits(model, fast), stale)
     assert not torch.allclose(logits(model, fast), old)
 
 
 def test_what_is_not_faster_is_not_used(model: Xtts, monkeypatch: pytest.MonkeyPatch):
     """Each part is taken or left by its own measurement; with none worth it the sample is the plain one."""
-    for gains, expected in (([3.0, 1.0], "int8 decode"), ([1.1, 1.3], "bf16 vocode"), ([1.0, 1.0], "float32")):
+    cases = {"int8 codes": [3.0, 1.0, 1.0], "bf16 hidden states": [1.1, 1.3, 1.0], "bf16 vocode": [1.1, 1.1, 2.0]}
+    for expected, gains in {**cases, "float32": [1.0, 1.0, 1.0]}.items():
         answers = iter(gains)
         monkeypatch.setattr(decode, "speedup", lambda *_, answers=answers: next(answers))
         fast = decode.choose(model)
@@ -128,6 +138,6 @@ def test_the_worker_names_what_it_computed_with(tiny: Path, tmp_path: Path, monk
         assert answer.made, answer.reason
         return answer.precision
 
-    assert ask(Tier.CPU, fast=True) == "int8 decode, bf16 vocode"
+    assert ask(Tier.CPU, fast=True) == "int8 codes, bf16 hidden states, bf16 vocode"
     assert ask(Tier.CPU, fast=False) == "float32"
     assert ask(Tier.BYPASS, fast=True) == "float32"

@@ -42,9 +42,9 @@ class Worker:
 
     def __init__(self, directory: ModelDirectory) -> None:
         self.model: Xtts = load(directory)
-        self._base = {name: tensor.clone() for name, tensor in gpt_state(self.model).items()}
+        self._directory = directory
         self._weights_of: tuple[str, int, int] | None = None
-        self._digest = weights_digest(self._base)
+        self._digest = weights_digest(gpt_state(self.model))
         self._voices: dict[tuple[str, int, int], speech.Voice] = {}
         self._fast: decode.FastPath | None = None
         self._fast_digest = ""
@@ -115,7 +115,9 @@ class Worker:
         wanted = None if checkpoint is None else _identity(Path(checkpoint))
         if wanted != self._weights_of:
             self._weights_of = ("", 0, 0)  # true of nothing, while the weights are being replaced
-            replace_gpt(self.model, self._base if checkpoint is None else load_checkpoint(Path(checkpoint)).gpt)
+            # the base model's own are wanted again so rarely that they are not kept: they are as large as the model
+            fresh = gpt_state(load(self._directory)) if checkpoint is None else load_checkpoint(Path(checkpoint)).gpt
+            replace_gpt(self.model, fresh)
             self._digest = weights_digest(gpt_state(self.model))
             self._weights_of = wanted
         return self._digest

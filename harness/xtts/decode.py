@@ -1,10 +1,11 @@
-"""A faster way to speak on the CPU: audio codes chosen with 8-bit weights, the waveform made in bfloat16.
+"""A faster way to speak on the CPU: audio codes chosen with 8-bit weights, the rest computed in bfloat16.
 
 Decoding one token reads every weight of the transformer once, so on a CPU it is as fast as memory is; 8-bit weights are
 a quarter of the bytes. Only the choice of codes is made with them: the hidden states that become sound are computed
-from those codes with the float weights, as in the plain path.
+from those codes with the plain weights, all at once, as in the plain path. That pass and the vocoder are bound by
+arithmetic, for which some CPUs have bfloat16 instructions.
 
-Neither part is faster on every machine, so `choose` measures both on this one. The plain path stays the reference.
+No part is faster on every machine, so `choose` measures each on this one. The plain path stays the reference.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -61,15 +62,17 @@ class Choice:
 
     Attributes:
         int8: choose the codes with 8-bit weights.
-        bf16: run the vocoder in bfloat16.
+        bf16_hidden: compute the codes' hidden states in bfloat16.
+        bf16_vocode: run the vocoder in bfloat16.
     """
 
     int8: bool
-    bf16: bool
+    bf16_hidden: bool
+    bf16_vocode: bool
 
     def __str__(self) -> str:
-        parts = ["int8 decode"] * self.int8 + ["bf16 vocode"] * self.bf16
-        return ", ".join(parts) or PLAIN
+        parts = ["int8 codes"] * self.int8 + ["bf16 hidden states"] * self.bf16_hidden
+        return ", ".join(parts + ["bf16 vocode"] * self.bf16_vocode) or PLAIN
 
 
 class FastPath:
@@ -102,11 +105,13 @@ class FastPath:
         finally:
             self._gpt.gpt_inference = plain
 
-    @contextmanager
-    def vocoding(self) -> Iterator[None]:
+    def hidden_states(self) -> AbstractContextManager[object]:
+        """Let the transformer compute in bfloat16 while the body runs."""
+        return _bf16(self.choice.bf16_hidden)
+
+    def vocoding(self) -> AbstractContextManager[object]:
         """Let the vocoder compute in bfloat16 while the body runs."""
-        with torch.autocast("cpu", torch.bfloat16) if self.choice.bf16 else nullcontext():
-            yield
+        return _bf16(self.choice.bf16_vocode)
 
     def _quantised(self) -> nn.Module:
         """Copy of the inference wrapper: the same tensors, but the linear layers of the blocks in 8 bits."""
@@ -123,33 +128,41 @@ class FastPath:
         return decoder
 
 
+def _bf16(wanted: bool) -> AbstractContextManager[object]:
+    # weights are cast when they are used: a sample uses each once, and a kept copy would be half the model again
+    return torch.autocast("cpu", torch.bfloat16) if wanted else nullcontext()
+
+
 @torch.inference_mode()
 def choose(model: Xtts) -> FastPath:
-    """Measure both fast parts on this machine, beside the plain ones, and use those that are worth it.
+    """Measure each fast part on this machine, beside the plain one, and use those that are worth it.
 
-    Takes about three seconds with the full-size model.
+    Takes a few seconds with the full-size model.
     """
     width = int(model.args.gpt_n_model_channels)
-    token, hidden, voice = torch.randn(1, 1, width), torch.randn(1, 8, width), torch.randn(1, 512, 1)
-    fast = FastPath(model, Choice(int8=can_int8(), bf16=True))
+    token, sentence = torch.randn(1, 1, width), torch.randn(1, 64, width)
+    hidden, voice = torch.randn(1, 8, width), torch.randn(1, 512, 1)
+    fast = FastPath(model, Choice(int8=can_int8(), bf16_hidden=True, bf16_vocode=True))
 
-    def decode() -> None:
-        model.gpt.gpt_inference.transformer(inputs_embeds=token, use_cache=False)
+    def gain(part: Callable[[], AbstractContextManager[object]], compute: Callable[[], object]) -> float:
+        def with_part() -> None:
+            with part():
+                compute()
 
-    def vocode() -> None:
-        model.hifigan_decoder(hidden, g=voice)
+        return speedup(compute, with_part)
 
-    def decode_fast() -> None:
-        with fast.decoding():
-            decode()
+    def transform(inputs: torch.Tensor) -> object:
+        return model.gpt.gpt_inference.transformer(inputs_embeds=inputs, use_cache=False)
 
-    def vocode_fast() -> None:
-        with fast.vocoding():
-            vocode()
-
-    int8 = fast.choice.int8 and speedup(decode, decode_fast) >= WORTHWHILE
-    fast.choice = Choice(int8, speedup(vocode, vocode_fast) >= WORTHWHILE)
-    return fast if int8 == can_int8() else FastPath(model, fast.choice)
+    choice = Choice(
+        int8=fast.choice.int8 and gain(fast.decoding, lambda: transform(token)) >= WORTHWHILE,
+        bf16_hidden=gain(fast.hidden_states, lambda: transform(sentence)) >= WORTHWHILE,
+        bf16_vocode=gain(fast.vocoding, lambda: model.hifigan_decoder(hidden, g=voice)) >= WORTHWHILE,
+    )
+    if fast.choice.int8 and not choice.int8:
+        return FastPath(model, choice)  # without the 8-bit weights, which nobody needs
+    fast.choice = choice
+    return fast
 
 
 def can_int8() -> bool:
@@ -157,7 +170,7 @@ def can_int8() -> bool:
     return torch.backends.quantized.engine not in ("none", "qnnpack")
 
 
-def speedup(plain: Callable[[], None], fast: Callable[[], None], repeats: int = 3) -> float:
+def speedup(plain: Callable[[], object], fast: Callable[[], object], repeats: int = 3) -> float:
     """Seconds of `plain` over seconds of `fast`; both warm, in turn, the best of each."""
     seconds = {plain: [0.0], fast: [0.0]}
     for _ in range(repeats + 1):

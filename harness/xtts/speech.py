@@ -124,14 +124,15 @@ def speak(
                 output_attentions=False,
                 **limit,
             )
-        hidden = gpt(
-            tokens,
-            torch.tensor([tokens.shape[-1]], device=model.device),
-            codes,
-            torch.tensor([codes.shape[-1] * gpt.code_stride_len], device=model.device),
-            cond_latents=latents,
-            return_latent=True,
-        )
+        with fast.hidden_states() if fast else nullcontext():
+            hidden = gpt(
+                tokens,
+                torch.tensor([tokens.shape[-1]], device=model.device),
+                codes,
+                torch.tensor([codes.shape[-1] * gpt.code_stride_len], device=model.device),
+                cond_latents=latents,
+                return_latent=True,
+            )
     with stages.stage("vocode"), fast.vocoding() if fast else nullcontext():
         wave = model.hifigan_decoder(hidden, g=voice.embedding)
     return wave.squeeze().float().cpu().numpy()  # type: ignore[no-any-return]

@@ -46,12 +46,12 @@ GOALS = (
     Goal("standstill", "training stands still for a sample: original flow over ours", 100, False, BOTH, {}),
     Goal("epoch", "epoch time with a sample over without", 1.02, True, CUDA, {}),
     Goal("cpu sample", "CPU tier, whole sample: stock TTS over our warm worker, fast path", 3, False, CPU, {
-        "cpu": "What remains is decode, for the reason in the next line, and then the hand-over of the checkpoint's "
+        "cpu": "What remains is the choice of codes, which memory bounds, and the hand-over of the checkpoint's "
         "weights with their digest.",
     }),
     Goal("cpu speech", "CPU tier, decode + vocode: stock TTS over our fast path", 2, False, CPU, {
-        "cpu": "Only the choice of codes is made in 8 bits. The float32 pass that turns codes into hidden states, and "
-        "what `generate` costs a token besides the weights, are as before.",
+        "cpu": "Codes are chosen with 8-bit weights, one at a time; what is computed from them takes half the time at "
+        "most.",
     }),
     Goal("gpu speech", "GPU tier, decode + vocode: stock TTS over ours", 3, False, CUDA, {
         "cuda": "On a GPU the decoder is coqui's own, as yet without a static cache or CUDA graphs.",
