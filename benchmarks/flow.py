@@ -56,7 +56,7 @@ def measure(directory: Path, folder: Path, device: str, tokens: int, repeats: in
         sample.remark = f"original: {stages}; ours: the order. {ours['samples']} of {ours['epochs']} samples made"
         if ours["samples"] != ours["epochs"]:
             sample.different = f"{ours['samples']} samples of {ours['epochs']} were made"
-    save.remark = "ours reads the file back and checks its sums before training goes on"
+    save.remark = "ours makes a digest of the weights first, and reads the file back beside the next step"
     memory.remark = "trainer + worker over the original's process; without pages of files that are mapped"
     memory.what += ", ours (first) over the original's"
     yield from (pair.outcome() for pair in (sample, save, both, memory))
@@ -194,11 +194,9 @@ def _ours(directory: Path, output: Path, device: str, tokens: int, samples: bool
         sample_max_seconds=(tokens + 0.5) * CODE_SECONDS,
     )
     training_run.train(chosen)
-    # the watch beside `_save` also ran while the sample was ordered
-    orders = seconds["order"] or [0.0] * len(seconds["save"])
     return {
-        "save": [save - order for save, order in zip(seconds["save"], orders, strict=True)],
-        "sample": orders,
+        "save": seconds["save"],
+        "sample": seconds["order"] or [0.0] * len(seconds["save"]),
         "epoch": seconds["epoch"][-1],
         "epochs": len(seconds["epoch"]),
         "samples": len(list((output / "samples").glob("epoch_*_output.wav"))),

@@ -130,8 +130,12 @@ class CheckpointFolder:
             return []
         return sorted(int(match[1]) for match in found if match)
 
-    def save(self, checkpoint: Checkpoint) -> Path:
-        """Write a checkpoint, read it back, and return its path.
+    def save(self, checkpoint: Checkpoint, prove: bool = True) -> Path:
+        """Write a checkpoint and return its path.
+
+        Args:
+            checkpoint: of a running or finished epoch, which decides its name.
+            prove: read it back before it gets its name; without, call `prove` before anything older is removed.
 
         Raises:
             MachineError: the disk did not take it; what was there before is untouched.
@@ -147,14 +151,29 @@ class CheckpointFolder:
             with whole(path) as temporary:
                 torch.save(data, temporary)
                 flush(temporary)
-                verify(temporary)
+                if prove:
+                    verify(temporary)
         except (OSError, RuntimeError, BrokenCheckpoint) as error:
-            kept = self.newest()
-            raise MachineError(
-                f"could not write {path}: {error}.",
-                f"The last good checkpoint is {kept.name}." if kept else "No checkpoint has been written yet.",
-            ) from error
+            raise self._not_written(path, error) from error
         return path
+
+    def prove(self, path: Path) -> None:
+        """Read a checkpoint back.
+
+        Raises:
+            MachineError: it is not what was written; the last good one is named.
+        """
+        try:
+            verify(path)
+        except (OSError, BrokenCheckpoint) as error:
+            raise self._not_written(path, error) from error
+
+    def _not_written(self, path: Path, error: Exception) -> MachineError:
+        kept = self.newest()
+        return MachineError(
+            f"could not write {path}: {error}.",
+            f"The last good checkpoint is {kept.name}." if kept else "No checkpoint has been written yet.",
+        )
 
     def finish_what_was_cut_off(self, best: int | None) -> None:
         """After a kill between two steps of saving: give the best epoch its second name, remove what is half written.
@@ -182,7 +201,7 @@ class CheckpointFolder:
             log.warning("%s is not %s, which is the best: %s", self.folder / BEST, path.name, error)
 
     def prune(self, keep: int, needed: Iterable[int] = ()) -> list[Path]:
-        """Remove all but the newest `keep` epochs' files; 0 keeps all. To be called only after `save` returned.
+        """Remove all but the newest `keep` epochs' files; 0 keeps all. To be called only when the newest is proven.
 
         Args:
             keep: how many to keep.
@@ -218,7 +237,7 @@ class CheckpointFolder:
         for path in self._newest_first():
             try:
                 verify(path)
-            except BrokenCheckpoint as problem:
+            except (BrokenCheckpoint, OSError) as problem:
                 log.warning("skipping %s: %s", path.name, problem)
             else:
                 return path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,55 @@ def test_more_epochs_go_on_from_the_last(short_run: dict[str, Any], uninterrupte
     assert run(short_run, tmp_path / "out", num_epochs=4, keep_checkpoints=2) == 0
     assert CheckpointFolder(tmp_path / "out" / "checkpoints").epochs() == [3, 4]
     assert losses(tmp_path / "out")[:2] == losses(uninterrupted)
+
+
+def test_training_goes_on_while_a_checkpoint_is_read_back(
+    short_run: dict[str, Any], uninterrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The next step does not wait for the proof; what is older is removed, and the best marked, only after it."""
+    proven, stepped = CheckpointFolder.prove, threading.Event()
+    marked_before_the_proof: list[bool] = []
+
+    def prove(self: CheckpointFolder, path: Path) -> None:
+        if path.name == "checkpoint_epoch_1.pt":
+            assert stepped.wait(60), "training waited for the proof"
+            marked_before_the_proof.append((self.folder / BEST).exists())
+        proven(self, path)
+
+    original = loop.Trainer._update
+
+    def update(self: loop.Trainer, group: list[Any]) -> float:
+        if self._position.epoch == 2:
+            stepped.set()
+        return original(self, group)
+
+    monkeypatch.setattr(CheckpointFolder, "prove", prove)
+    monkeypatch.setattr(loop.Trainer, "_update", update)
+    assert run(short_run, tmp_path, keep_checkpoints=1) == 0
+    assert marked_before_the_proof == [False]
+    assert CheckpointFolder(tmp_path / "checkpoints").epochs() == [2]
+    assert final(tmp_path).weights_sha256 == final(uninterrupted).weights_sha256
+
+
+def test_a_checkpoint_that_does_not_come_back_as_written_ends_the_run(
+    short_run: dict[str, Any], uninterrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The run names the last good one, which is still there although only one is kept; resumed, all is bit-equal."""
+    proven = CheckpointFolder.prove
+
+    def spoil(self: CheckpointFolder, path: Path) -> None:
+        if path.name == "checkpoint_epoch_2.pt":
+            path.write_bytes(path.read_bytes()[:-1000])
+        proven(self, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CheckpointFolder, "prove", spoil)
+        with pytest.raises(MachineError, match=r"checkpoint_epoch_2\.pt") as caught:
+            run(short_run, tmp_path, keep_checkpoints=1)
+    assert "checkpoint_epoch_1.pt" in str(caught.value.advice)
+    assert run(short_run, tmp_path, keep_checkpoints=1) == 0
+    assert losses(tmp_path) == losses(uninterrupted)
+    assert final(tmp_path).weights_sha256 == final(uninterrupted).weights_sha256
 
 
 def test_features_are_computed_once(short_run: dict[str, Any], uninterrupted: Path, tmp_path: Path, monkeypatch):

@@ -19,6 +19,7 @@ from harness.training import adapters
 from harness.training.dataset import Batches, hash_seed
 from harness.training.display import Display
 from harness.training.interruption import Interruption
+from harness.training.proof import Proof
 from harness.training.settings import Settings
 from harness.weights import weights_digest
 from harness.xtts.loss import Batch, TrainingModel
@@ -26,8 +27,8 @@ from harness.xtts.loss import Batch, TrainingModel
 MOST_BAD_STEPS = 20
 """Steps in a row whose loss may be NaN or infinite (fp16 finds its scale so) before the run is stopped."""
 
-Saved = Callable[[Checkpoint, bool], None]
-"""Called after a checkpoint was written and proven: the checkpoint, and whether it is the best so far."""
+Saved = Callable[[int, bool], None]
+"""Called after an epoch's checkpoint was written and proven: the epoch, and whether it is the best so far."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ class Trainer:
         self._running = [0.0, 0.0, 0.0, 0.0]
         self._bad_steps = 0
         self._saved_update = 0
+        self._proof = Proof(folder)
         if len(data.train) < accelerator.num_processes:
             raise UserError(f"{accelerator.num_processes} processes, but only {len(data.train)} batches to train on.")
 
@@ -154,6 +156,7 @@ class Trainer:
             self._save_epoch(losses, saved)
         if self._position.update != self._saved_update:
             self._save()
+        self._proof.settle()
 
     def _train_epoch(self) -> bool:
         """Train the rest of the current epoch; False if it was interrupted."""
@@ -168,6 +171,7 @@ class Trainer:
                 loss = self._update(group)
                 self._position = Position(epoch, self._position.batch + len(group), self._position.update + 1)
                 advance(len(group), loss)
+                self._proof.settle(wait=False)
                 self._between_steps()
         return True
 
@@ -256,17 +260,23 @@ class Trainer:
         self._best = min(self._best, losses.validation)
         due = losses.epoch % self.settings.save_every_n_epochs == 0 or losses.epoch == self.settings.num_epochs
         if best or due:
-            self._save(lambda checkpoint: saved(checkpoint, best), best)
+            self._save(lambda: saved(losses.epoch, best), best)
 
-    def _save(self, then: Callable[[Checkpoint], None] = lambda _: None, best: bool = False) -> None:
+    def _save(self, then: Callable[[], None] = lambda: None, best: bool = False) -> None:
+        """Write a checkpoint; one between epochs is proven while training goes on, and `then` is called after that."""
         if self.accelerator.is_main_process:
-            checkpoint = self._checkpoint()
-            path = self.folder.save(checkpoint)
-            if best:
-                self.folder.mark_best(path)
-            if self._position.batch == 0:
+            self._proof.settle()
+            between_epochs = self._position.batch == 0
+            path = self.folder.save(self._checkpoint(), prove=not between_epochs)
+
+            def proven() -> None:
+                if best:
+                    self.folder.mark_best(path)
                 self.folder.forget_interruption()
-            then(checkpoint)
+                then()
+
+            if between_epochs:
+                self._proof.begin(path, proven)
         self._saved_update = self._position.update
         self.accelerator.wait_for_everyone()
 

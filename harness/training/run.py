@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 
-from harness.checkpoints import Checkpoint, CheckpointFolder
+from harness.checkpoints import CheckpointFolder
 from harness.errors import UserError
 from harness.training.display import Display
 from harness.training.interruption import Interruption
@@ -91,9 +91,9 @@ def _train(
         if trainer.complete_epochs >= settings.num_epochs:
             display.say(f"all {settings.num_epochs} epochs are trained already; raise --num-epochs to go on")
 
-        def saved(checkpoint: Checkpoint, best: bool) -> None:
+        def saved(epoch: int, best: bool) -> None:
             if sampling:
-                sampling.order(checkpoint, best, trainer, folder)
+                sampling.order(epoch, best, trainer, folder)
             folder.prune(settings.keep_checkpoints, sampling.pending_epochs() if sampling else ())
 
         trainer.run(saved)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from harness.checkpoints import Checkpoint, CheckpointFolder
+from harness.checkpoints import CheckpointFolder
 from harness.errors import UserError
 from harness.files import read_json_lines
 from harness.sampling import rehearsal
@@ -59,9 +59,8 @@ class RunSamples:
             rehearsals,
         )
 
-    def order(self, checkpoint: Checkpoint, best: bool, trainer: Trainer, folder: CheckpointFolder) -> None:
-        """Order the sample of a checkpoint just written, where the settings want one."""
-        epoch = checkpoint.complete_epochs
+    def order(self, epoch: int, best: bool, trainer: Trainer, folder: CheckpointFolder) -> None:
+        """Order the sample of an epoch whose checkpoint has just been proven, where the settings want one."""
         in_epochs, voice = self._is_due(epoch), self._voice(epoch)
         if not (in_epochs or best):
             return

@@ -99,7 +99,7 @@ class Settings(BaseSettings):
     )
     sample_fast: bool = Field(
         False,
-        description="On the CPU, speak with 8-bit weights and a bfloat16 vocoder where that is faster; the sample then "
+        description="On the CPU, speak with 8-bit weights and bfloat16 where that is faster; the sample then "
         "says other codes than the float weights would have chosen.",
     )
     sample_device: Literal["auto", "cuda", "cpu"] = Field("auto", description="Best device the sampler may use.")

@@ -38,9 +38,11 @@ def data(sources: Sources) -> dict[str, Any] | None:
     rows = [_row(count, original, order, save[1], sample) for count in GPUS]
     figures = {"original": original, "order": order, "save": save[1], "sample": sample}
     saturated = next((row[0] for row in rows if row[-2] != "1"), "")
+    thinned = [workers_for(sample, _every(count, save[1], order) * EPOCH_SECONDS / count) for count in GPUS]
     return {
         "rows": rows,
         "saturated": saturated,
+        "workers_when_rare": max(thinned),
         "device": device,
         "figures": figures,
         "epoch": EPOCH_SECONDS,
@@ -52,8 +54,7 @@ def _row(gpus: int, original: float, order: float, save: float, sample: float) -
     epoch = EPOCH_SECONDS / gpus
     period = epoch + save + order
     made = simulate(period, sample, workers=1)
-    workers = math.ceil(sample / period)
-    every = max(1, math.ceil((save + order) / (TOLERATED * epoch)))
+    every = _every(gpus, save, order)
     return [
         f"{gpus:,}",
         f"{epoch:.3g} s",
@@ -61,9 +62,19 @@ def _row(gpus: int, original: float, order: float, save: float, sample: float) -
         f"{_share(order, epoch)}",
         f"{_share(save, epoch)}",
         f"{made:.0%}",
-        str(workers),
+        str(workers_for(sample, period)),
         "every epoch" if every == 1 else f"every {every:,} epochs",
     ]
+
+
+def _every(gpus: int, save: float, order: float) -> int:
+    """Epochs from one checkpoint to the next, if training is to stand still no more than is tolerated."""
+    return max(1, math.ceil((save + order) / (TOLERATED * EPOCH_SECONDS / gpus)))
+
+
+def workers_for(sample: float, period: float) -> int:
+    """How many workers make a sample of `sample` seconds every `period` seconds."""
+    return math.ceil(sample / period)
 
 
 def _share(still: float, epoch: float) -> str:
