@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from harness import processes
 from harness.sampling.protocol import LONGEST_LINE, Answer, ProtocolError, Request
 
+_logger = logging.getLogger(__name__)
+
+LOG_BYTES = 10 << 20
+"""Length at which the worker's log is put aside as sampler.log.1, in place of the one that was there."""
 START_LIMIT = 300.0
 """Seconds for the worker to import torch and TTS and to load the model; from a cold disk that takes minutes."""
 
@@ -27,15 +34,16 @@ class WorkerProcess:
 
     Args:
         model: the base model's directory.
-        log: file that gets what the worker prints.
+        log: file that gets what the worker prints; where it cannot be written, that is lost.
         time_limit: seconds for each answer, not counting those it waited for a processor; the start has `START_LIMIT`.
     """
 
     def __init__(self, model: Path, log: Path, time_limit: float) -> None:
         self.unkillable = False
         self._time_limit = time_limit
+        self._log = log
         self._buffer = b""
-        with log.open("ab") as stderr:
+        with _opened(log) as stderr:
             self._process = processes.start(
                 [sys.executable, "-m", "harness.sampling", str(model), str(os.getpid())],
                 stdin=subprocess.PIPE,
@@ -54,6 +62,7 @@ class WorkerProcess:
         Raises:
             WorkerFailed: no answer in time, or no sane one; the worker is gone then.
         """
+        _keep_short(self._log)
         try:
             self._requests.write(request.to_line())
             self._requests.flush()
@@ -127,3 +136,20 @@ class WorkerProcess:
         except subprocess.TimeoutExpired:
             return "closed its output"
         return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+
+
+def _opened(log: Path) -> BinaryIO:
+    """The log, for appending; a log that cannot be written costs what it would have said, not the sample."""
+    try:
+        return log.open("ab")
+    except OSError as error:
+        _logger.warning("what the sampler prints is lost: %s", error)
+        return open(os.devnull, "ab")  # noqa: PTH123 - no file of ours
+
+
+def _keep_short(log: Path) -> None:
+    """Put a long log aside. The worker has it open for appending, so it is copied and emptied, not renamed."""
+    with suppress(OSError):  # a full disk, a folder that is gone: the log gets longer, or is lost
+        if log.stat().st_size > LOG_BYTES:
+            shutil.copyfile(log, log.with_name(f"{log.name}.1"))
+            os.truncate(log, 0)

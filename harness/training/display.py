@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import logging.handlers
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,10 @@ from harness.audio import AudioError, read_mono
 from harness.sampling.artefacts import SAMPLE_RATE
 
 log = logging.getLogger("harness")
+
+LOG_BYTES = 10 << 20
+"""Length at which train.log is put aside as train.log.1; some forty thousand epochs with their samples."""
+LOGS_KEPT = 3
 
 if TYPE_CHECKING:
     _StreamHandler = logging.StreamHandler[TextIO]
@@ -152,17 +157,31 @@ class _Patient:
         return getattr(self._stream, name)
 
 
-class _LogFile(logging.FileHandler):
-    """The log file; one that can no longer be written costs the log, not the run, and is told once."""
+class _LogFile(logging.handlers.RotatingFileHandler):
+    """The log file; one that can no longer be written costs the log, not the run, and is told once.
+
+    One that cannot be put aside (its folder is read-only, say) goes on getting longer: better that than lines lost.
+    """
 
     _told = False
 
+    def doRollover(self) -> None:  # noqa: N802 - logging's name
+        """Put the file aside and begin a new one, where the disk allows it."""
+        try:
+            super().doRollover()
+        except OSError:
+            self._tell("put aside")
+
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Say why, on the first line that was lost, if there is still somebody to say it to."""
+        """Say why, on the first line that was lost."""
+        self._tell("write")
+
+    def _tell(self, what: str) -> None:
+        """Say once what cannot be done, if there is still somebody to say it to."""
         if not self._told:
             self._told = True
             with suppress(OSError):
-                sys.stderr.write(f"cannot write {self.baseFilename}: {sys.exc_info()[1]}\n")
+                sys.stderr.write(f"cannot {what} {self.baseFilename}: {sys.exc_info()[1]}\n")
 
 
 class _Screen(_StreamHandler):
@@ -173,7 +192,7 @@ class _Screen(_StreamHandler):
 
 
 def _handlers(output: Path, console: Console) -> list[logging.Handler]:
-    file = _LogFile(output / "train.log", encoding="utf-8")
+    file = _LogFile(output / "train.log", maxBytes=LOG_BYTES, backupCount=LOGS_KEPT, encoding="utf-8")
     file.setFormatter(_Escaped("%(asctime)s %(levelname)s %(message)s"))
     screen: logging.Handler
     if console.is_terminal:
