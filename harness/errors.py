@@ -7,20 +7,24 @@ traceback.
 from __future__ import annotations
 
 
+def printable(text: str) -> str:
+    """One line that steers no terminal, of a text from outside: line ends become spaces, control characters "?"."""
+    return "".join(one if one.isprintable() else " " if one in "\r\n\t" else "?" for one in text)
+
+
 class HarnessError(Exception):
     """Base of all errors with a message meant for the user.
 
     Args:
-        message: what is wrong, in one line.
+        message: what is wrong, in one line; may quote what came from outside.
         advice: what to do about it, in one line; may be empty.
     """
 
     exit_code = 1
 
     def __init__(self, message: str, advice: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.advice = advice
+        self.message, self.advice = printable(message), printable(advice)
+        super().__init__(self.message)
 
 
 class UserError(HarnessError):

@@ -10,7 +10,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from harness.errors import UserError
+
 PARTIAL = ".partial"
+
+
+def expanded(path: Path) -> Path:
+    """The path with a leading ``~`` or ``~user`` replaced by the home directory.
+
+    Raises:
+        UserError: there is no such user, or no home.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{path}: there is no such home directory.") from error
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import typer
 
 from harness.commands import extra
 from harness.errors import UserError
+from harness.files import expanded
 
 if TYPE_CHECKING:
     from harness.sampling.offline import Found
@@ -61,7 +62,7 @@ def command(
         time_limit=time_limit,
         fast=settings.get("sample_fast", False) if fast is None else fast,
     )
-    folder = output or found.output / "samples-later"
+    folder = expanded(output) if output else found.output / "samples-later"
     offline.speak(
         found, base.path, _voice(reference, found), folder, spec, device, lambda record: typer.echo(str(record))
     )
@@ -77,9 +78,9 @@ def _voice(reference: Path | None, found: Found) -> Path:
         reference = Path(named) if named else next(iter(kept), None)
     if reference is None:
         raise UserError("the run kept no reference clip.", "Give --reference a clip of the voice to use.")
-    if not reference.expanduser().is_file():
+    if not expanded(reference).is_file():
         raise UserError(f"no reference clip at {reference}.")
-    return reference.expanduser()
+    return expanded(reference)
 
 
 def _export(found: Found, base: ModelDirectory, target: Path) -> int:
@@ -88,6 +89,6 @@ def _export(found: Found, base: ModelDirectory, target: Path) -> int:
 
     if len(found.checkpoints) != 1:
         raise UserError(f"{len(found.checkpoints)} checkpoints were found.", "Name the one to export.")
-    export(base, load_for_sampling(found.checkpoints[0]).gpt, target.expanduser())
+    export(base, load_for_sampling(found.checkpoints[0]).gpt, expanded(target))
     typer.echo(f"{target} is a model directory; TTS loads it with Xtts.load_checkpoint(config, checkpoint_dir=...)")
     return 0

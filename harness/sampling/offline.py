@@ -12,6 +12,7 @@ import torch
 
 from harness.checkpoints import BEST, CheckpointFolder, load_for_sampling
 from harness.errors import MachineError, UserError
+from harness.files import expanded
 from harness.sampling.artefacts import SampleFolder
 from harness.sampling.supervisor import LONGEST_QUEUE, Order, Record, Spec, Supervisor
 from harness.sampling.tiers import placements
@@ -38,7 +39,7 @@ def find(path: Path) -> Found:
     Raises:
         UserError: there is no checkpoint, or one is not valid.
     """
-    path = path.expanduser()
+    path = expanded(path)
     files = [path]
     if path.is_dir():
         folder = CheckpointFolder(path / "checkpoints" if (path / "checkpoints").is_dir() else path, make=False)

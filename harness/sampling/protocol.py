@@ -10,6 +10,7 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from harness.errors import printable
 from harness.sampling.tiers import Placement, Tier
 
 LONGEST_LINE = 1 << 20
@@ -131,7 +132,7 @@ def _object(line: bytes) -> dict[str, Any]:
 
 def _one_line(text: str) -> str:
     """A text fit for a terminal, a log and the manifest, whatever the worker wrote."""
-    return "".join(character if character.isprintable() else "?" for character in text)[:LONGEST_REASON]
+    return printable(text)[:LONGEST_REASON]
 
 
 def _are_stages(stages: object) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.audio import AudioError, read_header, read_mono
-from harness.errors import UserError
+from harness.errors import UserError, printable
 from harness.files import sha256_of
 from harness.training.metadata import DataSet, Row
 
@@ -193,11 +193,6 @@ def _without_duplicates(results: Iterable[Clip | Rejected], seen: dict[str, str]
             seen[result.sha256] = result.row.source
             kept.append(result)
     return kept, rejected
-
-
-def printable(name: str) -> str:
-    """A file name from outside, safe for a terminal."""
-    return "".join(character if character.isprintable() else "?" for character in name)
 
 
 class _BadRow(Exception):

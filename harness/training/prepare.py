@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 
-from harness.errors import UserError
+from harness.errors import UserError, printable
 from harness.files import whole
 from harness.sampling import rehearsal
-from harness.training.audit import Audited, Clip, Limits, audit, printable
+from harness.training.audit import Audited, Clip, Limits, audit
 from harness.training.dataset import Batches
 from harness.training.display import Display
 from harness.training.features_cache import FeatureCache

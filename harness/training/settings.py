@@ -21,6 +21,7 @@ from pydantic_settings import (
 )
 
 from harness.errors import UserError
+from harness.files import expanded
 
 PREFIX = "CUFFT_HARNESS_"
 NOT_SETTINGS = {f"{PREFIX}DEBUG"}
@@ -127,6 +128,15 @@ class Settings(BaseSettings):
         if not text.strip():
             raise ValueError("must not be blank")
         return text
+
+    @field_validator("model", "data", "output", "sample_reference")
+    @classmethod
+    def _can_be_a_path(cls, value: Path | str | None) -> Path | str | None:
+        if "\0" in str(value):
+            raise ValueError("a path cannot hold a NUL character")
+        if value is not None:
+            expanded(Path(value))
+        return value
 
     @model_validator(mode="after")
     def _no_contradiction(self) -> Settings:

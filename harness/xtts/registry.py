@@ -8,6 +8,7 @@ from pathlib import Path
 from TTS.utils.manage import ModelManager
 
 from harness.errors import MachineError, UserError
+from harness.files import expanded
 from harness.xtts import tiny
 from harness.xtts.directory import ModelDirectory
 
@@ -34,7 +35,7 @@ def resolve(name: str, work: Path, accept_licence: bool = False) -> ModelDirecto
         return ModelDirectory.at(directory)
     if name.startswith("tts_models/"):
         return ModelDirectory.at(_download(name, accept_licence))
-    return ModelDirectory.at(Path(name).expanduser())
+    return ModelDirectory.at(expanded(Path(name)))
 
 
 def _download(name: str, accept_licence: bool) -> Path:
