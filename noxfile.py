@@ -27,6 +27,7 @@ ROOT = Path(__file__).parent
 PYTHON = "3.11"
 CONSTRAINTS = "constraints.txt"
 TESTS = nox.project.dependency_groups(nox.project.load_toml(ROOT / "pyproject.toml"), "tests")
+FUZZ = nox.project.dependency_groups(nox.project.load_toml(ROOT / "pyproject.toml"), "fuzz")
 LINT = nox.project.dependency_groups(nox.project.load_toml(ROOT / "pyproject.toml"), "lint")
 
 
@@ -76,6 +77,20 @@ def faults(session: nox.Session) -> None:
     """Hurt real runs for 15 minutes and count what is lost: `-- --seed N` repeats a plan, `--minutes 5` is shorter."""
     _install(session, *TESTS)
     session.run("python", "-m", "faults", "--results", "repro/results", *session.posargs)
+
+
+@nox.session(python=PYTHON, default=False)
+def endurance(session: nox.Session) -> None:
+    """One long run, and what of it grows: memory, handles, threads, logs, time; `-- --epochs 300` is the default."""
+    _install(session, *TESTS)
+    session.run("python", "-m", "faults.endurance", "--results", "repro/results", *session.posargs)
+
+
+@nox.session(python=PYTHON, default=False)
+def fuzz(session: nox.Session) -> None:
+    """Fuzz the log reader, audio intake and settings with atheris: `-- --seconds 60` each, `--only wav`, `--keep`."""
+    _install(session, *TESTS, *FUZZ)
+    session.run("python", "-m", "fuzz", "--results", "repro/results", *session.posargs)
 
 
 def _repro(session: nox.Session, row: dict) -> None:

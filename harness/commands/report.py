@@ -1,4 +1,4 @@
-"""`cufft-harness report`: REPORT.md and its picture from the results."""
+"""`cufft-harness report`: REPORT.md and its pictures from the results."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ def command(
     The same results give the same bytes. What was not run is shown as not run, and a results file that is cut off or of
     another schema is named in the report and left out of it.
     """
-    from harness.report import document, picture
+    from harness.report import document, endurance, picture
     from harness.report import stages as bars
     from harness.report.sections.goals import stages
+    from harness.report.sections.resilience import longest
 
     sources = document.load(results)
     image = results.parent / "matrix.svg"
@@ -33,6 +34,8 @@ def command(
     files = {image: picture.draw(sources.evidence), output: text.encode()}
     if seconds := stages(sources):
         files[image.with_name("stages.svg")] = bars.draw(seconds)
+    if run := longest(sources):
+        files[image.with_name("endurance.svg")] = endurance.draw(run.content["epochs"])
     for problem in sources.problems:
         typer.echo(f"left out: {problem}", err=True)
     if check:

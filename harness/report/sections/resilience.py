@@ -8,8 +8,16 @@ from harness.report.sections.benchmarks import tables
 
 if TYPE_CHECKING:
     from harness.report.document import Sources
+    from harness.report.store import Run
 
 
 def data(sources: Sources) -> dict[str, Any]:
     """The tables; none if nobody ran them."""
-    return {"tables": tables(sources, "resilience")}
+    run = longest(sources)
+    return {"tables": tables(sources, "resilience"), "drawn": run and run.file}
+
+
+def longest(sources: Sources) -> Run | None:
+    """The longest run that was watched by epoch, if there is one: the picture's content."""
+    watched = [run for run in sources.of_kind("resilience") if "epochs" in run.content]
+    return max(watched, key=lambda run: len(run.content["epochs"]["seconds"]), default=None)
