@@ -41,9 +41,11 @@ def log(data: bytes) -> None:
     """`diagnose`: any log gets an answer, for people, programs and issue trackers, without control characters."""
     evidence = read_log(read(io.BytesIO(data)))
     findings = rank(evidence)
-    screen = io.StringIO()
-    render.show(findings, evidence, Console(file=screen, width=100))
-    shown = screen.getvalue() + render.markdown(findings, evidence)
+    shown = render.markdown(findings, evidence)
+    if len(data) % 8 == 0:  # rich takes five times as long as all the rest
+        screen = io.StringIO()
+        render.show(findings, evidence, Console(file=screen, width=100))
+        shown += screen.getvalue()
     _demand(_printable(shown), f"control characters in the answer: {shown!r}")
     json.dumps(render.as_dict(findings, evidence), allow_nan=False)
 
