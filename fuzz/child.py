@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -18,5 +19,7 @@ if __name__ == "__main__":
     name = sys.argv.pop(1)
     for variable in [one for one in os.environ if one.startswith(targets.PREFIX)]:
         del os.environ[variable]
+    # to merge corpora, libFuzzer runs its own first argument again, with a shell
+    sys.argv[0] = shlex.join([sys.executable, __file__, name])
     atheris.Setup(sys.argv, targets.TARGETS[name])
     atheris.Fuzz()
