@@ -36,6 +36,7 @@ from harness.report.store import RunFile
 
 COLUMNS = {"what": "what", "first": "first third", "last": "last third", "growth": "growth", "verdict": "verdict"}
 FLAT, GROWS, UNCLEAR, DESIGN = "flat", "grows", "not settled", "by design"
+NO_HIGHER, ALL, LOST = "no higher than in the first third", "all accounted for", "lost"
 EPOCH_LIMIT = 20.0
 """Seconds an epoch may take on average; after that many for each the run is ended."""
 BLOCKS = 10
@@ -99,7 +100,7 @@ def main() -> int:
         sys.stdout.write(f"{row['verdict']:>11}  {row['what']}: {row['first']} -> {row['last']}; {row['growth']}\n")
     if arguments.results:
         _write(arguments.results, arguments, series, rows, (time.monotonic() - began) / 60)
-    return 1 if any(row["verdict"] == GROWS for row in rows) else 0
+    return 1 if any(row["verdict"] in (GROWS, LOST) for row in rows) else 0
 
 
 def watch(command: Sequence[str], output: Path, temporary: Path, time_limit: float) -> Series:
@@ -211,10 +212,21 @@ def slope(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _memory(what: str, values: Sequence[float]) -> Row:
-    first, last = (median(part) / 1024 for part in _thirds(values))
+    """Flat is said only where the whole interval says so.
+
+    What malloc and the kernel take back at once makes steps, and steps make the interval wide: then what can be said is
+    whether the run ever needed more than it did at first.
+    """
+    start, end = _thirds(values)
     growth, half = slope(values)
-    verdict = FLAT if growth + half <= TOLERATED_KIB else GROWS if growth - half > TOLERATED_KIB else UNCLEAR
-    return _row(what, first, last, f"{growth:+.1f} ± {half:.1f} KiB an epoch", verdict)
+    if growth - half > TOLERATED_KIB:
+        verdict = GROWS
+    elif growth + half <= TOLERATED_KIB:
+        verdict = FLAT
+    else:
+        verdict = NO_HIGHER if max(end) <= max(start) else UNCLEAR
+    text = f"{growth:+.1f} ± {half:.1f} KiB an epoch; at most {max(start) / 1024:.0f}, then {max(end) / 1024:.0f} MiB"
+    return _row(what, median(start) / 1024, median(end) / 1024, text, verdict)
 
 
 def _count(what: str, values: Sequence[float]) -> Row:
@@ -250,7 +262,9 @@ def accounted_for(output: Path, epochs: int) -> Row:
     """What the manifest says of the epochs' samples."""
     outcomes = {line["epoch"]: line["outcome"] for line in read_json_lines(output / "samples" / "manifest.jsonl")}
     counts = ", ".join(f"{count} {outcome}" for outcome, count in Counter(outcomes.values()).most_common())
-    return _row("epochs, and samples in the manifest", epochs, len(outcomes), counts, FLAT)
+    return _row(
+        "epochs, and samples in the manifest", epochs, len(outcomes), counts, ALL if len(outcomes) == epochs else LOST
+    )
 
 
 def _write(folder: Path, arguments: argparse.Namespace, series: Series, rows: list[Row], minutes: float) -> None:
@@ -260,7 +274,7 @@ def _write(folder: Path, arguments: argparse.Namespace, series: Series, rows: li
         f"s an epoch (CPU, torch {importlib.metadata.version('torch')}), in {minutes:.1f} minutes. Read at the "
         "end of each epoch. Memory is what is resident and not shared with files; its growth is a line fitted by least "
         f"squares to the last two thirds of the run, to the medians of {BLOCKS} blocks of neighbouring epochs, with "
-        f"its 95 % interval, and flat means that the whole interval is below {TOLERATED_KIB:.0f} KiB an epoch. Other "
+        f"its 95 % interval; flat means that the whole interval is below {TOLERATED_KIB:.0f} KiB an epoch. Other "
         "figures are medians of each third. Seconds pass faster or slower with what else the machine does; the "
         "processors' own seconds, which count, hardly do."
     )
