@@ -247,7 +247,8 @@ def _thirds(values: Sequence[float]) -> tuple[Sequence[float], Sequence[float]]:
 
 
 def _row(what: str, first: float, last: float, growth: str, verdict: str) -> Row:
-    return {"what": what, "first": round(first, 2), "last": round(last, 2), "growth": growth, "verdict": verdict}
+    first, last = (round(value) if value >= 1000 else round(value, 2) for value in (first, last))
+    return {"what": what, "first": first, "last": last, "growth": growth, "verdict": verdict}
 
 
 def left_behind(output: Path, temporary: Path) -> list[Row]:
