@@ -84,12 +84,14 @@ class Series:
 def main() -> int:
     """Read the arguments, watch the run, write the results."""
     parser = argparse.ArgumentParser(prog="python -m faults.endurance", description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=300, help="Length of the run, sixty at least.")
+    parser.add_argument(
+        "--epochs", type=int, default=300, help="Length of the run, 150 at least: memory settles in the first hundred."
+    )
     parser.add_argument("--take-turns", default="always", help="`always` makes every sample; `never` drops some.")
     parser.add_argument("--results", type=Path, help="Folder for the results file.")
     arguments = parser.parse_args()
-    if arguments.epochs < 60:
-        parser.error("too short to see anything grow; sixty epochs at least.")
+    if arguments.epochs < 150:
+        parser.error("too short to tell growth from warming up; 150 epochs at least.")
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="endurance-") as name:
         output, temporary = Path(name) / "output", Path(name) / "temporary"
