@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,8 @@ def whole(path: Path) -> Iterator[Path]:
     survives a power cut.
 
     Raises:
-        OSError: as the disk reports it; `path` is then what it was before.
+        OSError: as the disk reports it, a full one in plain words, also where the library that wrote had other words
+            for it (PyTorch: "unexpected pos 64 vs 0"); `path` is then what it was before.
     """
     temporary = path.with_name(f".{path.name}{PARTIAL}")
     try:
@@ -43,9 +45,43 @@ def whole(path: Path) -> Iterator[Path]:
         flush(temporary)
         temporary.replace(path)
         flush(path.parent)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        refusal = error if isinstance(error, OSError) else _refusal(temporary, error)
+        with suppress(OSError):  # what went wrong first is what the caller has to know
+            temporary.unlink(missing_ok=True)
+        if refusal is not None:
+            raise plainly(refusal) from error
         raise
+
+
+def _refusal(path: Path, error: BaseException) -> OSError | None:
+    """What the disk says when asked to make a file longer; None if it does so."""
+    if not isinstance(error, Exception) or not path.exists():
+        return None
+    try:
+        with path.open("ab") as stream:
+            stream.write(bytes(1 << 16))
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as refusal:
+        return refusal
+    return None
+
+
+_PLAIN = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "files may not grow that large here",
+    errno.EROFS: "the disk is read-only",
+}
+
+
+def plainly(error: OSError) -> OSError:
+    """The same error with the words of a user before the system's, where the disk is what failed."""
+    words = _PLAIN.get(error.errno or 0)
+    if words is None or str(error.strerror).startswith(words):
+        return error
+    return OSError(error.errno, f"{words} ({error.strerror})", error.filename)
 
 
 def flush(path: Path) -> None:

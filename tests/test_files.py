@@ -1,8 +1,13 @@
 """harness.files: whole or not there; lines that survive a crash."""
 
+import errno
+import os
+import re
+import resource
 from pathlib import Path
 
 import pytest
+import torch
 
 from harness.files import append_json_line, read_json_lines, sha256_of, whole
 
@@ -53,3 +58,51 @@ def test_sha256_is_the_known_one(tmp_path: Path):
     path = tmp_path / "abc"
     path.write_bytes(b"abc")
     assert sha256_of(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_a_full_disk_is_named_also_where_a_library_hides_it(tmp_path: Path):
+    """PyTorch says of a write that failed where in its archive it was; the disk, asked again, says why."""
+
+    def write() -> None:
+        with whole(tmp_path / "a.pt") as path:
+            torch.save(torch.zeros(100_000), path)
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))  # Python ignores the signal that comes with it
+    try:
+        with pytest.raises(OSError, match=r"may not grow that large here \(File too large\)") as caught:
+            write()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert isinstance(caught.value.__cause__, RuntimeError)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(errno.ENOSPC, "the disk is full (No space left on device)"), (errno.EACCES, "Permission denied")],
+)
+def test_a_full_disk_is_said_in_plain_words(tmp_path: Path, number: int, words: str):
+    """The system's own words stay behind ours; errors that are not the disk's keep their words and their kind."""
+
+    def write() -> None:
+        with whole(tmp_path / "a"):
+            raise OSError(number, os.strerror(number))
+
+    with pytest.raises(OSError, match=re.escape(words)) as caught:
+        write()
+    assert caught.value.errno == number
+    assert type(caught.value) is type(OSError(number, ""))
+
+
+def test_an_error_that_is_not_the_disks_stays_what_it_is(tmp_path: Path):
+    """Where the disk takes more, the writer's own error is what went wrong."""
+
+    def write() -> None:
+        with whole(tmp_path / "a") as path:
+            path.write_text("half")
+            raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"):
+        write()
+    assert list(tmp_path.iterdir()) == []

@@ -10,10 +10,16 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interruption:
-    """Within its `with`, the signals set `signal` instead of ending the process."""
+    """Within its `with`, the signals set `signal` instead of ending the process.
+
+    Raises:
+        KeyboardInterrupt: from a second Ctrl-C, and again at the end of the `with`, where a library took the first for
+            an error of its own: coqui's `Xtts.load_checkpoint` does.
+    """
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
+        self._insisted = False
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Interruption:
@@ -25,6 +31,8 @@ class Interruption:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        if self._insisted and isinstance(error, Exception):
+            raise KeyboardInterrupt from error
 
     @property
     def wanted(self) -> bool:
@@ -38,5 +46,6 @@ class Interruption:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None and number == signal.SIGINT:
+            self._insisted = True
             raise KeyboardInterrupt
         self.signal = signal.Signals(number)

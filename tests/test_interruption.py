@@ -1,0 +1,70 @@
+"""harness.training.interruption: a wish to stop is noted; a second Ctrl-C leaves, whoever stands in its way."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from TTS.tts.models.xtts import Xtts
+
+from harness.training.interruption import Interruption
+from harness.training.run import train
+from harness.training.settings import Settings
+
+
+def ctrl_c() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_one_ctrl_c_is_noted_and_does_not_raise():
+    """The step is finished; the exit code is what a shell expects; the handlers of before come back."""
+    before = signal.getsignal(signal.SIGINT)
+    with Interruption() as interruption:
+        ctrl_c()
+        assert interruption.wanted
+        assert interruption.exit_code == 130
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_library_that_swallows_the_second_ctrl_c_cannot_make_an_error_of_it():
+    """What a bare `except` turned into another error leaves as Ctrl-C all the same."""
+
+    def load() -> None:
+        with Interruption():
+            ctrl_c()
+            try:
+                ctrl_c()
+            except:  # noqa: E722 - as coqui's Xtts.load_checkpoint does
+                raise RuntimeError("keys are missing") from None
+
+    with pytest.raises(KeyboardInterrupt):
+        load()
+
+
+def test_an_error_after_one_ctrl_c_stays_an_error():
+    """Only who insists leaves without hearing what else went wrong."""
+
+    def fail() -> None:
+        with Interruption():
+            ctrl_c()
+            raise RuntimeError("mine")
+
+    with pytest.raises(RuntimeError, match="mine"):
+        fail()
+
+
+def test_ctrl_c_twice_while_the_model_loads(short_run: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """It ends the run as everywhere else, not with an error about the model."""
+    load = Xtts.load_state_dict
+
+    def interrupted(*arguments: Any, **named: Any) -> Any:
+        monkeypatch.setattr(Xtts, "load_state_dict", load)
+        ctrl_c()
+        ctrl_c()
+
+    monkeypatch.setattr(Xtts, "load_state_dict", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(Settings(**{**short_run, "output": tmp_path}))
