@@ -1,9 +1,9 @@
 """`nox -s faults`: every trouble befalls real runs, every hostile input is tried, and what was lost is counted.
 
-    python -m faults --seed 1 --minutes 15 --results repro/results
+    python -m faults --seed 1 --results repro/results
 
 The seed is printed first; the same seed plans the same troubles in the same order (when they strike depends on the
-machine's speed, too). Exit status 1 if one promise was broken.
+machine's speed, too). Exit status 1 if one promise was broken, or if a session of full length killed too seldom.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,9 +32,13 @@ os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "CUDA_
 from harness.report.store import RunFile
 
 if TYPE_CHECKING:
-    from faults.troubles import Trouble
+    from faults import rounds
 
 COLUMNS = {"kind": "what happened", "tried": "times", "lost": "lost", "note": "remarks"}
+FULL_MINUTES = 14.0
+"""A session of full length, all in all."""
+ENOUGH_KILLS = 50
+"""SIGKILLs that a session of full length has to deliver, each at an instant of its own."""
 MOUNTS = "FAULTS_MOUNTS"
 """Whether this process may mount small disks that nobody else sees."""
 
@@ -42,43 +47,49 @@ Row = dict[str, object]
 
 @dataclass
 class Found:
-    """Rows of the results, and every broken promise in one line each."""
+    """Rows of the results, every broken promise in one line each, and what a full session should have done."""
 
     rows: list[Row] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    kills: int = 0
 
 
 def main() -> int:
     """Read the arguments, run everything, write the results."""
+    began = time.monotonic()
     parser = argparse.ArgumentParser(prog="python -m faults", description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(3), "big"), help="Default: a new one.")
-    parser.add_argument("--minutes", type=float, default=15.0, help="No round begins that might end later.")
+    parser.add_argument("--minutes", type=float, default=FULL_MINUTES, help=f"All in all. Default: {FULL_MINUTES:g}.")
     parser.add_argument(
-        "--only",
-        default="",
-        help="Only troubles named so (parts of names, commas between).",
+        "--only", default="", help="Only troubles named so (parts of names, commas between), and no bad input."
     )
     parser.add_argument("--results", type=Path, help="Folder for the results file.")
     arguments = parser.parse_args()
     if MOUNTS not in os.environ:
         _begin_again_with_mounts()
     _say(f"seed {arguments.seed}")
-    began = time.monotonic()
+    full = arguments.minutes >= FULL_MINUTES and not arguments.only
     found = Found()
     with tempfile.TemporaryDirectory(prefix="faults-") as name:
-        tests = None if arguments.only else _start_bad_inputs(arguments.seed, Path(name))
-        _rounds(arguments.seed, arguments.only, began + 60 * arguments.minutes, Path(name), found, tests)
-        if tests is not None:
-            _finish_bad_inputs(tests, Path(name), found)
+        _session(arguments.seed, arguments.only, began + 60 * arguments.minutes, Path(name), found)
     for row in found.rows:
         _say(f"{row['tried']:>6} × {row['kind']}: {row['lost']} lost {row['note']}".rstrip())
     for line in found.wrong:
         _say(f"BROKEN: {line}")
+    if full and found.kills < ENOUGH_KILLS:
+        found.missing.append(f"{found.kills} SIGKILLs, but {ENOUGH_KILLS} are wanted: the machine is too slow")
+    for line in found.missing if full else []:
+        _say(f"NOT PASSED: {line}")
+    passed = not found.wrong and not (full and found.missing)
     minutes = (time.monotonic() - began) / 60
     if arguments.results:
-        _write(arguments.results, arguments.seed, found.rows, minutes)
-    _say(f"seed {arguments.seed}: {len(found.wrong)} promises broken, {minutes:.1f} minutes")
-    return 1 if found.wrong else 0
+        _write(arguments.results, arguments.seed, found, minutes, full and passed)
+    _say(
+        f"seed {arguments.seed}: {found.kills} SIGKILLs, {len(found.wrong)} promises broken, {minutes:.1f} minutes: "
+        + ("passed" if passed else "not passed")
+    )
+    return 0 if passed else 1
 
 
 def _say(line: str) -> None:
@@ -95,68 +106,71 @@ def _begin_again_with_mounts() -> None:
     os.execvpe(command[0], command, environment)  # noqa: S606 - a list, no shell
 
 
-def _rounds(
-    seed: int, only: str, deadline: float, folder: Path, found: Found, beside: subprocess.Popen[bytes] | None
-) -> None:
-    """Round after round until the time is over, kills and failing storage in turn."""
+def _session(seed: int, only: str, deadline: float, folder: Path, found: Found) -> None:
+    """Round after round until the time is over, most with kills, some with failing storage; bad input beside them."""
     from faults import children, rounds
     from faults.troubles import TROUBLES
     from harness.xtts.tiny import build
 
     children.become_reaper()
-    children.NO_STRAYS |= {beside.pid} if beside else set()
     rng, mounts, model = random.Random(seed), os.environ[MOUNTS] == "yes", folder / "tiny"
     if children.ended(children.fork(lambda: build(model), folder / "build.log"), 120) != 0:
         raise RuntimeError((folder / "build.log").read_text())
+    began = time.monotonic()
     expected = rounds.reference(model, folder)
+    to_end = 2 * (time.monotonic() - began) + 15  # the last life, which trains what is left and makes the last samples
+    tests = None if only else _start_bad_inputs(seed, folder)
+    children.NO_STRAYS |= {tests.pid} if tests else set()
     chosen = [trouble for trouble in TROUBLES if any(part in trouble.name for part in only.split(","))]
-    plan = _plan([trouble for trouble in chosen if mounts or not trouble.disk], rng)
-    tried: Counter[str] = Counter()
-    samples: Counter[str] = Counter()
-    longest, done = 0.0, 0
-    for number, troubles in enumerate(itertools.cycle(plan)):
-        began = time.monotonic()
-        if number >= len(plan) and (only or began + 1.1 * longest > deadline):  # each kind at least once
+    possible = [trouble for trouble in chosen if mounts or not trouble.disk]
+    kills = [trouble for trouble in possible if not trouble.storage]
+    storage = [trouble for trouble in possible if trouble.storage]
+    queues = [rounds.Queue(kinds, rng) for kinds in (kills, storage) if kinds]
+    whole = rounds.Round()
+    for number, troubles in enumerate(itertools.cycle([*queues, *2 * queues[:1]])):  # one round in four of storage
+        until = deadline - to_end
+        if time.monotonic() > until - 15 or (only and number > len(queues)):
             break
+        began = time.monotonic()
         with _disk(folder / f"round-{number}", mounts) as place:
-            turns = "always" if rng.random() < 0.5 else "never"
-            keep = 0 if troubles[0].storage else 2
+            turns = "always" if rng.random() < 0.3 else "never"
+            keep = 2 if troubles is queues[0] and kills else 0
             flags = [f"--take-turns={turns}", f"--keep-checkpoints={keep}"]
-            result = rounds.run(troubles, model, place, expected, rng, flags)
-        longest, done = max(longest, time.monotonic() - began), done + 1
-        tried.update(result.tried)
-        samples.update(result.samples)
+            result = rounds.run(troubles, model, place, expected, rng, flags, until, _say)
+        whole.add(result)
         found.wrong += [f"round {number}: {line}" for line in result.wrong]
         _say(
             f"round {number} ({' '.join(flags)}): {sum(result.tried.values())} troubles in {result.lives} lives, "
-            f"{dict(result.samples)}, {len(result.wrong)} broken, {time.monotonic() - began:.0f} s"
+            f"{dict(result.samples)}, {len(result.wrong)} broken, {time.monotonic() - began:.0f} s; "
+            f"{whole.kills} SIGKILLs so far, {(deadline - time.monotonic()) / 60:.1f} minutes left"
         )
         for line in result.wrong:
             _say(f"  {line}")
     for trouble in chosen:
-        note = "" if tried[trouble.name] else "not run"
-        found.rows.append({"kind": trouble.name, "tried": tried[trouble.name], "lost": 0, "note": note})
-    others = [line for line in found.wrong if "are not those" not in line]
+        note = trouble.remark if whole.tried[trouble.name] else "not run"
+        found.rows.append({"kind": trouble.name, "tried": whole.tried[trouble.name], "lost": 0, "note": note})
+    found.missing += [f"{one.name}: did not come up" for one in possible if not whole.tried[one.name]]
+    found.kills = whole.kills
+    _count(whole, found)
+    if tests is not None:
+        _finish_bad_inputs(tests, folder, found, deadline)
+
+
+def _count(whole: rounds.Round, found: Found) -> None:
+    """The rows in which a loss would show."""
+    from faults.rounds import EPOCHS
+
+    unequal = sum("are not those" in line for line in whole.wrong)
+    others = [line for line in whole.wrong if "are not those" not in line]
     kind = "lives without traceback, stray process, leftover file or wrong exit status?"
-    lives, first = sum(tried.values()), others[0][:90] if others else ""
-    found.rows.append({"kind": kind, "tried": lives, "lost": len(others), "note": first})
-    epochs, outcomes = sum(samples.values()), ", ".join(f"{n} {outcome}" for outcome, n in sorted(samples.items()))
-    unequal = sum("are not those" in line for line in found.wrong)
-    note = f"{sum(tried.values())} times resumed, {done * rounds.EPOCHS} epochs"
-    found.rows.append({"kind": "runs at their end, bit-equal?", "tried": done, "lost": unequal, "note": note})
-    lost = done * rounds.EPOCHS - epochs
-    found.rows.append({"kind": "samples, made or accounted for?", "tried": epochs, "lost": lost, "note": outcomes})
-
-
-def _plan(troubles: Sequence[Trouble], rng: random.Random) -> list[deque[Trouble]]:
-    """Two queues, of kills and of failing storage; all of one come equally often, in the order of the seed."""
-    plan = []
-    for part in ([one for one in troubles if not one.storage], [one for one in troubles if one.storage]):
-        queue: deque[Trouble] = deque()
-        for _ in range(200):
-            queue += rng.sample(part, len(part))
-        plan.append(queue)
-    return [queue for queue in plan if queue]
+    note = f"{whole.kills} SIGKILLs" + (f"; {others[0][:90]}" if others else "")
+    found.rows.append({"kind": kind, "tried": whole.lives, "lost": len(others), "note": note})
+    note = f"{whole.lives} times resumed, {whole.ends * EPOCHS} epochs"
+    found.rows.append({"kind": "runs at their end, bit-equal?", "tried": whole.ends, "lost": unequal, "note": note})
+    known = sum(whole.samples.values())
+    note = ", ".join(f"{number} {outcome}" for outcome, number in sorted(whole.samples.items()))
+    lost = whole.ends * EPOCHS - known
+    found.rows.append({"kind": "samples, made or accounted for?", "tried": known, "lost": lost, "note": note})
 
 
 @contextmanager
@@ -174,19 +188,25 @@ def _disk(folder: Path, mounts: bool) -> Iterator[Path]:
 
 
 def _start_bad_inputs(seed: int, folder: Path) -> subprocess.Popen[bytes]:
-    """The tests of bad input, with more examples than in the test suite, beside the rounds: there are two cores."""
-    tests = [str(path) for path in sorted(Path("tests").glob("test_faults_*.py"))]
+    """The sampler's ladder, then bad input with more examples than in the test suite, beside the rounds."""
+    tests = ["faults/test_ladder.py", *(str(path) for path in sorted(Path("tests").glob("test_faults_*.py")))]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--hypothesis-seed={seed}"]
     command += [f"--report-log={folder / 'inputs.jsonl'}", *tests]
     with (folder / "inputs.log").open("wb") as output:
+        environment = {"HYPOTHESIS_PROFILE": "faults", "FAULTS_SEED": str(seed), "FAULTS_FOLDER": str(folder)}
         return subprocess.Popen(
-            command, env=os.environ | {"HYPOTHESIS_PROFILE": "faults"}, stdout=output, stderr=output
+            command, env=os.environ | environment, stdout=output, stderr=output, start_new_session=True
         )
 
 
-def _finish_bad_inputs(tests: subprocess.Popen[bytes], folder: Path, found: Found) -> None:
+def _finish_bad_inputs(tests: subprocess.Popen[bytes], folder: Path, found: Found, deadline: float) -> None:
     """Wait for them and count; each says how many inputs it tried."""
-    tests.wait()
+    try:
+        tests.wait(max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        os.killpg(tests.pid, signal.SIGKILL)
+        tests.wait()
+        found.missing.append("the tests of bad input did not end in time")
     log = folder / "inputs.jsonl"
     events = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     counts: dict[str, Counter[str]] = {}
@@ -194,7 +214,9 @@ def _finish_bad_inputs(tests: subprocess.Popen[bytes], folder: Path, found: Foun
         if event.get("$report_type") != "TestReport" or (event["when"] != "call" and event["outcome"] == "passed"):
             continue
         module = event["nodeid"].partition("::")[0]
-        count = counts.setdefault(Path(module).stem.removeprefix("test_faults_").replace("_", " "), Counter())
+        name = Path(module).stem.removeprefix("test_")
+        kind = f"bad input: {name.removeprefix('faults_')}" if name.startswith("faults_") else f"real worker: {name}"
+        count = counts.setdefault(kind, Counter())
         count[event["outcome"]] += 1
         if event["outcome"] == "passed":
             count["tried"] += int(dict(event["user_properties"]).get("tried", 1))
@@ -204,21 +226,23 @@ def _finish_bad_inputs(tests: subprocess.Popen[bytes], folder: Path, found: Foun
         found.wrong.append(f"the tests of bad input could not run: {(folder / 'inputs.log').read_text()[-300:]!r}")
     for kind, count in counts.items():
         note = f"{count['passed'] + count['failed']} tests" + (f", {count['skipped']} not run" * bool(count["skipped"]))
-        row: Row = {"kind": f"bad input: {kind}", "tried": count["tried"], "lost": count["failed"], "note": note}
+        row: Row = {"kind": kind, "tried": count["tried"], "lost": count["failed"], "note": note}
         found.rows.insert(0, row)
         _say(f"{row['kind']}: {row['tried']} tried, {row['lost']} broken")
 
 
-def _write(folder: Path, seed: int, rows: list[Row], minutes: float) -> None:
-    tried = sum(int(str(row["tried"])) for row in rows[:-3])
+def _write(folder: Path, seed: int, found: Found, minutes: float, full: bool) -> None:
+    tried = sum(int(str(row["tried"])) for row in found.rows[:-3])
     note = (
-        f"`nox -s faults -- --seed {seed}`: {tried} harms done to real runs of the tiny model (CPU, torch "
-        f"{importlib.metadata.version('torch')}) and to the files they read, in {minutes:.1f} minutes. What the kills "
-        "cost is counted where it would show, at the end of each run, in the last three rows."
+        f"`nox -s faults -- --seed {seed}`: {found.kills} SIGKILLs among {tried} harms done to real runs of the tiny "
+        f"model (CPU, torch {importlib.metadata.version('torch')}) and to the files they read, in {minutes:.1f} "
+        "minutes. What the kills cost is counted where it would show, at the end of each run, in the last three rows."
     )
+    if not full:
+        note += " Not a full session, or not passed."
     facts = {"title": f"Nothing lost, seed {seed}", "note": note, "columns": COLUMNS}
     file = RunFile(folder, f"resilience-seed-{seed}", "resilience", facts)
-    file.extend(rows)
+    file.extend(found.rows)
     file.finish()
 
 

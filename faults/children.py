@@ -8,6 +8,7 @@ This process itself computes nothing with torch, so that there are no threads wh
 from __future__ import annotations
 
 import ctypes
+import importlib
 import os
 import resource
 import signal
@@ -24,6 +25,9 @@ from harness import processes
 from harness.cli import main
 from harness.sampling.__main__ import end_with, let_training_go_first
 from harness.sampling.worker import serve
+
+for _name in ("harness.commands.train", "harness.training.run"):  # what the command line imports only when it runs
+    importlib.import_module(_name)
 
 PR_SET_CHILD_SUBREAPER = 36
 """From Linux's <sys/prctl.h>: orphans below this process become its children, so that strays are seen."""
@@ -137,6 +141,19 @@ def _fork_worker(command: Sequence[str], *, stdin: int, stderr: int) -> _Forked:
         os._exit(status)
 
 
+def is_alive(pid: int) -> bool:
+    """Whether a process is there and more than a zombie."""
+    return _state_of(pid) not in ("", "Z")
+
+
+def _state_of(pid: int) -> str:
+    """The state of a process as in proc(5), such as "R"; "" where there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return ""
+
+
 def children_of(parent: int) -> list[int]:
     """Living children of a process; zombies are not among them."""
     found = []
@@ -175,12 +192,13 @@ def strays(seconds: float = 5.0) -> int:
 
 
 def kill(pid: int, number: signal.Signals = signal.SIGKILL) -> bool:
-    """Send a signal; False where there is nobody any more."""
+    """Send a signal; False where there is nobody any more, or only a zombie."""
     try:
+        alive = is_alive(pid)
         os.kill(pid, number)
     except ProcessLookupError:
         return False
-    return True
+    return alive
 
 
 def limit_files_to(size: int) -> None:

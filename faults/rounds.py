@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 from collections import Counter, deque
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,7 +22,9 @@ from harness.files import read_json_lines
 from harness.sampling.artefacts import BrokenSample, SampleFolder, examine
 
 EPOCHS = 24
-MOST_LIVES = 13
+MOST_LIVES = 30
+MOST_TRIES = 3
+"""Lives in a row that one trouble gets to come up; then it waits for its next turn."""
 LIFE_LIMIT = 60.0
 """Seconds a life may take to end by itself after what was done to it."""
 
@@ -32,14 +35,27 @@ class Round:
 
     Attributes:
         tried: how often each trouble really happened.
+        kills: SIGKILLs, counted in instants: of trainer and worker at once, they are one.
         samples: how many epochs' samples were made, failed or dropped.
         wrong: every broken promise, in one line each.
+        ends: rounds that this is the sum of.
     """
 
     tried: Counter[str] = field(default_factory=Counter)
     samples: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
     lives: int = 0
+    kills: int = 0
+    ends: int = 0
+
+    def add(self, other: Round) -> None:
+        """Count another round in."""
+        self.tried.update(other.tried)
+        self.samples.update(other.samples)
+        self.wrong += other.wrong
+        self.lives += other.lives
+        self.kills += other.kills
+        self.ends += 1
 
 
 @dataclass(frozen=True)
@@ -52,14 +68,14 @@ class Reference:
 
 
 def flags(model: Path, output: Path, *more: str) -> list[str]:
-    """The command line of a run of 24 epochs of four steps."""
+    """The command line of a run of 24 epochs of three steps."""
     return [
         f"--model={model}",
         f"--output={output}",
         "--device=cpu",
         f"--num-epochs={EPOCHS}",
         "--batch-size=2",
-        "--max-train-samples=8",
+        "--max-train-samples=6",
         "--max-val-samples=2",
         "--learning-rate=1e-3",
         "--sample-text=Olá, teste.",
@@ -70,15 +86,16 @@ def flags(model: Path, output: Path, *more: str) -> list[str]:
 
 
 def reference(model: Path, folder: Path) -> Reference:
-    """Train once with nothing in the way, without samples."""
+    """Train once with nothing in the way, without samples, into `folder`/reference."""
     output = folder / "reference"
     status = ended(fork(train(flags(model, output, "--no-samples")), folder / "reference.log"), 300)
     if status != 0:
         raise RuntimeError(f"the undisturbed run ended with {status}: {(folder / 'reference.log').read_text()[-2000:]}")
-    return _state(output)
+    return state(output)
 
 
-def _state(output: Path) -> Reference:
+def state(output: Path) -> Reference:
+    """Where a run stands, by its newest valid checkpoint."""
     newest = CheckpointFolder(output / "checkpoints", make=False).newest()
     if newest is None:
         return Reference([], "", 0)
@@ -88,24 +105,59 @@ def _state(output: Path) -> Reference:
     return Reference(losses, checkpoint.weights_sha256, best)
 
 
+class Queue:
+    """Troubles in the order of the seed; one that could not come up is tried again in the next lives."""
+
+    def __init__(self, kinds: Sequence[Trouble], rng: random.Random) -> None:
+        self._kinds, self._rng = kinds, rng
+        self._waiting: deque[Trouble] = deque()
+        self._tries: Counter[str] = Counter()
+
+    def next(self) -> Trouble:
+        """The next one; all come equally often."""
+        if not self._waiting:
+            self._waiting += self._rng.sample(self._kinds, len(self._kinds))
+        return self._waiting.popleft()
+
+    def settle(self, trouble: Trouble, happened: bool) -> None:
+        """Tell whether it came up."""
+        self._tries[trouble.name] = 0 if happened else (self._tries[trouble.name] + 1) % MOST_TRIES
+        if self._tries[trouble.name]:
+            self._waiting.appendleft(trouble)
+
+
 def run(
-    troubles: deque[Trouble], model: Path, folder: Path, expected: Reference, rng: random.Random, more: list[str]
+    troubles: Queue,
+    model: Path,
+    folder: Path,
+    expected: Reference,
+    rng: random.Random,
+    more: list[str],
+    until: float,
+    say: Callable[[str], object],
 ) -> Round:
     """Let troubles befall one run, resume it after each, let it end in peace, and look at what there is.
 
     Args:
-        troubles: the first is taken for each life, until the run is over or has lived often enough.
+        troubles: the next is taken for each life, until the run is over or has lived often enough.
         folder: of the round; with its own small file system where a trouble needs one.
         more: further flags of the run.
+        until: when to let it be, in the seconds of `time.monotonic`.
+        say: gets a line for each life.
     """
     result = Round()
     output = folder / "output"
     command = flags(model, output, *more)
     over = False
-    while troubles and result.lives < MOST_LIVES and not over:
+    while result.lives < MOST_LIVES and not over and time.monotonic() < until:
         log = folder.parent / f"{folder.name}-{result.lives}.log"
-        over = _live(troubles.popleft(), command, output, log, rng, result)
+        began, trouble = time.monotonic(), troubles.next()
+        status, happened = _live(trouble, command, output, log, rng, result)
+        troubles.settle(trouble, happened)
+        over = status == 0
         result.lives += 1
+        kept = "" if happened else ", did not come up"
+        say(f"  {trouble.name}: exit status {status}{kept}, {time.monotonic() - began:.1f} s")
     log = folder.parent / f"{folder.name}-end.log"
     status = ended(pid := fork(train(command), log), 240)
     if status is None:
@@ -118,19 +170,21 @@ def run(
     return result
 
 
-def _live(trouble: Trouble, command: list[str], output: Path, log: Path, rng: random.Random, result: Round) -> bool:
-    """One life of the run, ended by one trouble or by its own end; True if all epochs are trained."""
+def _live(
+    trouble: Trouble, command: list[str], output: Path, log: Path, rng: random.Random, result: Round
+) -> tuple[int | None, bool]:
+    """One life of the run, ended by one trouble or by its own end: its exit status, and whether the trouble came up."""
     inside = trouble.inside(rng)
     if trouble.terminal:
         master, slave = pty.openpty()
         pid = fork(train(command, lambda: inside(output)), log, os.ttyname(slave))
         os.close(slave)
-        _watch(master, rng.uniform(3, 8))
+        _watch(master, rng.uniform(1, 6))
         os.close(master)
-        done = "terminal"
+        struck = 1
     else:
         pid = fork(train(command, lambda: inside(output)), log)
-        done = trouble.outside(pid, output, rng)
+        struck = trouble.outside(pid, output, rng)
     status = ended(pid, LIFE_LIMIT)
     if status is None:
         result.wrong.append(f"{trouble.name}: still running after {LIFE_LIMIT:.0f} s")
@@ -143,9 +197,12 @@ def _live(trouble: Trouble, command: list[str], output: Path, log: Path, rng: ra
         result.wrong.append(f"{trouble.name}: exit status {status}: {_last_line(log)}")
     if "Traceback (most recent call last)" in log.read_text(errors="replace"):
         result.wrong.append(f"{trouble.name}: a traceback: {_last_line(log)}")
-    happened = status in trouble.statuses or (status == 0 and bool(done) and trouble.statuses[0] != -signal.SIGKILL)
+    may_survive = trouble.statuses[0] != -signal.SIGKILL
+    happened = struck > 0 and (status in trouble.statuses or (status == 0 and may_survive))
     result.tried[trouble.name] += happened
-    return status == 0
+    if status == -signal.SIGKILL:
+        result.kills += max(struck, 1)
+    return status, happened
 
 
 def _watch(master: int, seconds: float) -> None:
@@ -177,7 +234,7 @@ def _put_right(output: Path) -> None:
 
 def _examine(output: Path, expected: Reference, result: Round) -> None:
     """Compare the end of a troubled run with the uninterrupted one."""
-    found = _state(output)
+    found = state(output)
     if found.losses != expected.losses:
         result.wrong.append("the losses are not those of the uninterrupted run")
     if found.weights_sha256 != expected.weights_sha256:

@@ -10,14 +10,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from faults.children import children_of, kill, limit_files_to
+from faults.children import children_of, is_alive, kill, limit_files_to
 
+T = TypeVar("T")
 Inside = Callable[[Path], None]
 """Called in the trainer before it starts, with its output directory."""
-Outside = Callable[[int, Path, random.Random], str]
-"""Called beside the running trainer with its process id; says what was done, "" if the run was over before."""
+Outside = Callable[[int, Path, random.Random], int]
+"""Called beside the running trainer with its process id; says at how many instants it struck, 0 if it could not."""
 
 
 @dataclass(frozen=True)
@@ -29,70 +30,76 @@ class Trouble:
         statuses: exit statuses the trainer may have afterwards; 0 is always right: the run may be over.
         inside: what is armed within the trainer.
         outside: what is done to it.
-        terminal: the trainer has a terminal of its own.
+        storage: the storage fails; every checkpoint is then kept, so that each sample can still be made.
         disk: it needs a small disk of its own.
+        terminal: the trainer has a terminal of its own.
+        remark: what to know about it, for the report.
     """
 
     name: str
     statuses: tuple[int, ...]
     inside: Callable[[random.Random], Inside] = lambda _rng: lambda _output: None
-    outside: Outside = lambda _pid, _output, _rng: ""
-    terminal: bool = False
+    outside: Outside = lambda _pid, _output, _rng: 1
+    storage: bool = False
     disk: bool = False
-
-    @property
-    def storage(self) -> bool:
-        """Whether the storage fails: then every checkpoint is kept, so that each sample can still be made."""
-        return self.disk or "folder" in self.name or "files" in self.name
+    terminal: bool = False
+    remark: str = ""
 
 
 def _some_time(rng: random.Random) -> None:
     time.sleep(rng.uniform(0.3, 5.0))
 
 
-def _kill_trainer(pid: int, _output: Path, rng: random.Random) -> str:
+def _kill_trainer(pid: int, _output: Path, rng: random.Random) -> int:
     _some_time(rng)
-    return "trainer" if kill(pid) else ""
+    return int(kill(pid))
 
 
-def _kill_worker(pid: int, _output: Path, rng: random.Random) -> str:
-    """The worker, several times; the trainer goes on and is then killed itself, so that no life is long."""
-    killed = 0
-    for _ in range(3):
+def _kill_worker(pid: int, _output: Path, rng: random.Random) -> int:
+    """The worker, at several instants; at the last the trainer, too, so that no life is long."""
+    struck = 0
+    for _ in range(rng.randrange(3, 6)):
         _some_time(rng)
-        killed += sum(kill(worker) for worker in children_of(pid))
+        workers = [kill(worker) for worker in children_of(pid)]
+        struck += any(workers)
     kill(pid)
-    return f"{killed} workers" if killed else ""
+    return struck
 
 
-def _kill_both(pid: int, _output: Path, rng: random.Random) -> str:
+def _kill_both(pid: int, _output: Path, rng: random.Random) -> int:
+    """Trainer and worker within microseconds, in any order, as soon as there are both."""
     _some_time(rng)
-    victims = [pid, *children_of(pid)]
+    victims = [pid, *(_wait_until(lambda: children_of(pid), pid) or [])]
     rng.shuffle(victims)
-    killed = [kill(victim) for victim in victims]
-    return "both" if all(killed) else ""
+    for victim in victims:
+        kill(victim)
+    return int(len(victims) > 1)
 
 
 def _kill_when(pattern: str) -> Outside:
-    """Kill the trainer, or both, within milliseconds after a file of this kind appears anew."""
+    """Kill the trainer within milliseconds after a file of this kind appears anew, the first or one of the next."""
 
-    def outside(pid: int, output: Path, rng: random.Random) -> str:
+    def outside(pid: int, output: Path, rng: random.Random) -> int:
         seen = set(output.rglob(pattern))
-        skip = rng.randrange(4)
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline and Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0] != "Z":
-            new = set(output.rglob(pattern)) - seen
-            if new and skip:
-                skip -= 1
-                seen |= new
-            elif new:
-                time.sleep(rng.uniform(0, 0.02))
-                return f"at {sorted(path.name for path in new)[0]}" if kill(pid) else ""
-            time.sleep(0.001)
-        kill(pid)
-        return ""
+        came = 0
+        for wanted in range(1, rng.randrange(2, 5)):
+            new = _wait_until(lambda: set(output.rglob(pattern)) - seen, pid)
+            seen.update(new or ())
+            came = wanted if new else 0
+        time.sleep(rng.uniform(0, 0.02))
+        return int(kill(pid) and came > 0)
 
     return outside
+
+
+def _wait_until(condition: Callable[[], T], pid: int, seconds: float = 20.0) -> T | None:
+    """Wait until something is so, and give it; None if the trainer, or the time, is over first."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and is_alive(pid):
+        if found := condition():
+            return found
+        time.sleep(0.001)
+    return None
 
 
 def _kill_inside(owner: str, name: str, when: str, concerns: str = "") -> Callable[[random.Random], Inside]:
@@ -106,7 +113,7 @@ def _kill_inside(owner: str, name: str, when: str, concerns: str = "") -> Callab
     """
 
     def prepare(rng: random.Random) -> Inside:
-        number = rng.randrange(1, 5)
+        number = rng.randrange(1, 4)
 
         def inside(output: Path) -> None:
             holder = _find(owner)
@@ -145,13 +152,13 @@ def _find(owner: str) -> Any:
 
 
 def _signals(*numbers: signal.Signals) -> Outside:
-    def outside(pid: int, _output: Path, rng: random.Random) -> str:
+    def outside(pid: int, _output: Path, rng: random.Random) -> int:
         _some_time(rng)
         for number in numbers:
             if not kill(pid, number):
-                return ""
+                return 0
             time.sleep(rng.uniform(0, 0.2) if len(numbers) > 1 else 0)
-        return " ".join(number.name for number in numbers)
+        return 1
 
     return outside
 
@@ -178,46 +185,76 @@ def _file_limit(rng: random.Random) -> Inside:
     return lambda _output: limit_files_to(size)
 
 
-def _fill_disk(pid: int, output: Path, rng: random.Random) -> str:
+def _slow_disk(rng: random.Random) -> Inside:
+    """Whatever is flushed, and each checkpoint that is written, takes seconds longer, half of them with it half there.
+
+    No system call slows a disk down, so it is done to the functions that write, in the trainer and its worker.
+    """
+    delay = rng.uniform(0.3, 2.0)
+
+    def inside(_output: Path) -> None:
+        import torch
+
+        sync, save = os.fsync, torch.save
+
+        def slow_sync(descriptor: int) -> None:
+            time.sleep(delay)
+            sync(descriptor)
+
+        def slow_save(content: object, path: Path) -> None:
+            time.sleep(delay)
+            save(content, path)
+            whole = path.read_bytes()
+            os.truncate(path, len(whole) // 2)
+            time.sleep(delay)
+            path.write_bytes(whole)
+
+        os.fsync, torch.save = slow_sync, slow_save  # type: ignore[assignment]
+
+    return inside
+
+
+def _fill_disk(pid: int, output: Path, rng: random.Random) -> int:
     """Fill the disk while the run is writing; room is made again when the trainer is gone."""
     _some_time(rng)
     with (output.parent / "filler").open("wb", buffering=0) as filler:
         block = bytes(1 << 20)
         deadline = time.monotonic() + 8
-        while time.monotonic() < deadline and Path(f"/proc/{pid}").exists():
+        while time.monotonic() < deadline and is_alive(pid):
             try:
                 filler.write(block)
             except OSError:
                 block = block[: max(1, len(block) // 2)]
                 time.sleep(0.001 if len(block) > 1 else 0.02)
-    return "filled"
+    return int(len(block) == 1)
 
 
-def _read_only(pid: int, output: Path, rng: random.Random) -> str:
+def _read_only(pid: int, output: Path, rng: random.Random) -> int:
+    """A folder of the run can only be read from one moment on; after a while the run is asked to stop."""
     import subprocess
 
-    _some_time(rng)
     # files that are open for writing keep a whole file system writable, so the folder is mounted over itself
     folder = output / rng.choice(["checkpoints", "samples"])
-    if not folder.is_dir():
-        return ""
-    subprocess.run(["mount", "--bind", str(folder), str(folder)], check=True)
-    subprocess.run(["mount", "-o", "remount,bind,ro", str(folder)], check=True)
-    time.sleep(4)
+    there = bool(_wait_until(folder.is_dir, pid))
+    if there:
+        _some_time(rng)
+        subprocess.run(["mount", "--bind", str(folder), str(folder)], check=True)
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(folder)], check=True)
+        time.sleep(4)
     kill(pid, signal.SIGTERM)
-    return folder.name
+    return int(there)
 
 
-def _vanishing(pid: int, output: Path, rng: random.Random) -> str:
+def _vanishing(pid: int, output: Path, rng: random.Random) -> int:
     """A folder of the run is gone for a while; the rest of what happens is the run's."""
-    _some_time(rng)
     folder = output / rng.choice(["checkpoints", "samples", "cache", "tensorboard"])
-    if not folder.is_dir():
-        return ""
-    folder.rename(output.parent / f"gone-{folder.name}")
-    time.sleep(3)
+    there = bool(_wait_until(folder.is_dir, pid))
+    if there:
+        _some_time(rng)
+        folder.rename(output.parent / f"gone-{folder.name}")
+        time.sleep(3)
     kill(pid, signal.SIGTERM)
-    return folder.name
+    return int(there)
 
 
 KILLED = (-signal.SIGKILL,)
@@ -247,12 +284,20 @@ TROUBLES = (
     ),
     Trouble("SIGTERM", (128 + signal.SIGTERM, -signal.SIGTERM), outside=_signals(signal.SIGTERM)),
     Trouble("SIGHUP", (128 + signal.SIGHUP, -signal.SIGHUP), outside=_signals(signal.SIGHUP)),
-    # coqui's Xtts.load_checkpoint takes a KeyboardInterrupt for a model of another version: status 2
-    Trouble("Ctrl-C twice", (128 + signal.SIGINT, -signal.SIGINT, 2), outside=_signals(signal.SIGINT, signal.SIGINT)),
+    Trouble("Ctrl-C twice", (128 + signal.SIGINT, -signal.SIGINT), outside=_signals(signal.SIGINT, signal.SIGINT)),
     Trouble("the terminal is gone", (128 + signal.SIGHUP, -signal.SIGHUP), terminal=True),
     Trouble("the clock goes back, then SIGKILL", KILLED, _clock_goes_back, _kill_trainer),
-    Trouble("files limited in size", (*STOPPED, *KILLED), _file_limit, _kill_trainer),
-    Trouble("the disk is full", STOPPED, outside=_fill_disk, disk=True),
-    Trouble("a folder turns read-only", STOPPED, outside=_read_only, disk=True),
-    Trouble("a folder vanishes", STOPPED, outside=_vanishing),
+    Trouble("files limited in size, then SIGKILL", (*STOPPED, *KILLED), _file_limit, _kill_trainer, storage=True),
+    Trouble(
+        "the disk is slow, then SIGTERM",
+        (128 + signal.SIGTERM, -signal.SIGTERM),
+        _slow_disk,
+        _signals(signal.SIGTERM),
+        storage=True,
+        remark="each fsync 0.3 to 2 s, each checkpoint twice that; acted out in the process",
+    ),
+    Trouble("the disk is full", STOPPED, outside=_fill_disk, storage=True, disk=True),
+    Trouble("a folder turns read-only", STOPPED, outside=_read_only, storage=True, disk=True),
+    Trouble("a folder vanishes", STOPPED, outside=_vanishing, storage=True),
 )
+"""Every way to harm a run. A run killed while the disk is slow or limited is killed all the same."""
