@@ -151,13 +151,15 @@ def run(
     over = False
     while result.lives < MOST_LIVES and not over and time.monotonic() < until:
         log = folder.parent / f"{folder.name}-{result.lives}.log"
-        began, trouble = time.monotonic(), troubles.next()
+        began, broken, trouble = time.monotonic(), len(result.wrong), troubles.next()
         status, happened = _live(trouble, command, output, log, rng, result)
         troubles.settle(trouble, happened)
         over = status == 0
         result.lives += 1
         kept = "" if happened else ", did not come up"
         say(f"  {trouble.name}: exit status {status}{kept}, {time.monotonic() - began:.1f} s")
+        if len(result.wrong) > broken:
+            say(_all_of(log))
     log = folder.parent / f"{folder.name}-end.log"
     status = ended(pid := fork(train(command), log), 240)
     if status is None:
@@ -165,6 +167,7 @@ def run(
         ended(pid, 10)
     if status != 0:
         result.wrong.append(f"the last, undisturbed life ended with {status}: {_last_line(log)}")
+        say(_all_of(log))
     result.wrong += [f"{left} stray processes at the end"] if (left := strays()) else []
     _examine(output, expected, result)
     return result
@@ -266,3 +269,8 @@ def _examine(output: Path, expected: Reference, result: Round) -> None:
 def _last_line(log: Path) -> str:
     lines = log.read_text(errors="replace").strip().splitlines()
     return lines[-1][:300] if lines else "nothing was said"
+
+
+def _all_of(log: Path) -> str:
+    """What a life that broke a promise wrote, for whoever has to find out why."""
+    return "".join(f"    | {line}\n" for line in log.read_text(errors="replace").splitlines()[-80:])
