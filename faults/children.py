@@ -167,13 +167,15 @@ def children_of(parent: int) -> list[int]:
 
 
 def ended(child: int, seconds: float) -> int | None:
-    """The exit status of a child (negative: the signal), or None if it is still there after so long."""
+    """The exit status of a child (negative: the signal), or None if it had to be killed because it did not end."""
     deadline = time.monotonic() + seconds
     while True:
         pid, status = os.waitpid(child, os.WNOHANG)
         if pid:
             return os.waitstatus_to_exitcode(status)
         if time.monotonic() > deadline:
+            kill(child)
+            os.waitpid(child, 0)
             return None
         time.sleep(0.01)
 

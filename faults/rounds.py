@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from faults.children import ended, fork, kill, strays, train
+from faults.children import ended, fork, strays, train
 from faults.troubles import Trouble
 from harness.checkpoints import BEST, INTERRUPTED, CheckpointFolder, load
 from harness.files import read_json_lines
@@ -161,10 +161,7 @@ def run(
         if len(result.wrong) > broken:
             say(_all_of(log))
     log = folder.parent / f"{folder.name}-end.log"
-    status = ended(pid := fork(train(command), log), 240)
-    if status is None:
-        kill(pid)
-        ended(pid, 10)
+    status = ended(fork(train(command), log), 240)
     if status != 0:
         result.wrong.append(f"the last, undisturbed life ended with {status}: {_last_line(log)}")
         say(_all_of(log))
@@ -191,8 +188,6 @@ def _live(
     status = ended(pid, LIFE_LIMIT)
     if status is None:
         result.wrong.append(f"{trouble.name}: still running after {LIFE_LIMIT:.0f} s")
-        kill(pid)
-        ended(pid, 10)
     _put_right(output)
     if left := strays():
         result.wrong.append(f"{trouble.name}: {left} stray processes")
