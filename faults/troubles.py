@@ -190,7 +190,7 @@ def _slow_disk(rng: random.Random) -> Inside:
 
     No system call slows a disk down, so it is done to the functions that write, in the trainer and its worker.
     """
-    delay = rng.uniform(0.3, 2.0)
+    delay = rng.uniform(0.3, 1.0)
 
     def inside(_output: Path) -> None:
         import torch
@@ -294,7 +294,7 @@ TROUBLES = (
         _slow_disk,
         _signals(signal.SIGTERM),
         storage=True,
-        remark="each fsync 0.3 to 2 s, each checkpoint twice that; acted out in the process",
+        remark="each fsync takes 0.3 to 1 s longer, each checkpoint twice that; acted out in the process",
     ),
     Trouble("the disk is full", STOPPED, outside=_fill_disk, storage=True, disk=True),
     Trouble("a folder turns read-only", STOPPED, outside=_read_only, storage=True, disk=True),

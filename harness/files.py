@@ -56,7 +56,7 @@ def whole(path: Path) -> Iterator[Path]:
 
 def _refusal(path: Path, error: BaseException) -> OSError | None:
     """What the disk says when asked to make a file longer; None if it does so."""
-    if not isinstance(error, Exception) or not path.exists():
+    if not isinstance(error, Exception):
         return None
     try:
         with path.open("ab") as stream:

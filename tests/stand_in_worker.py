@@ -56,6 +56,8 @@ def misbehave(kind: str, answer: dict[str, Any], target: Path) -> None:
     if kind == "hang":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        sys.stderr.write("hanging\n")
+        sys.stderr.flush()
         time.sleep(3600)
     elif kind in ("segfault", "killed"):
         os.kill(os.getpid(), signal.SIGSEGV if kind == "segfault" else signal.SIGKILL)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +55,12 @@ class Bench:
     """A supervisor with the stand-in for a worker."""
 
     def __init__(self, folder: Path, time_limit: float) -> None:
-        self.plan = folder / "plan.json"
+        self.plan, self.worker_log = folder / "plan.json", folder / "worker.log"
+        self.reference = sorted((built_in() / "wavs").iterdir())[0]
         self.samples = SampleFolder(folder / "samples")
         self.fail("", ())
         spec = Spec("Olá.", "pt", 1, 1.0, time_limit)
-        self.supervisor = Supervisor(self.plan, self.samples, placements("cuda:0"), spec, folder / "worker.log")
+        self.supervisor = Supervisor(self.plan, self.samples, placements("cuda:0"), spec, self.worker_log)
 
     def fail(self, kind: str, tiers: tuple[str, ...]) -> None:
         """Fail so on these tiers from now on."""
@@ -66,8 +68,7 @@ class Bench:
 
     def sample(self, epoch: int) -> Record:
         """Order a sample and wait for what becomes of it."""
-        reference = sorted((built_in() / "wavs").iterdir())[0]
-        self.supervisor.order(Order(epoch, self.plan, reference))
+        self.supervisor.order(Order(epoch, self.plan, self.reference))
         assert self.supervisor.wait(60), "the order never ended"
         (record,) = self.supervisor.news()
         return record
@@ -123,6 +124,7 @@ def test_a_hanging_worker_is_given_up_on_each_tier(bench: Bench, tiers: tuple[st
     check(bench, "hang", "did not answer within", tiers)
 
 
+@pytest.mark.parametrize("bench", [2.0], indirect=True)
 @pytest.mark.parametrize("kind", ["hang", "segfault", "exit", "garbage", "other-number", "endless"])
 def test_a_worker_that_cannot_start_is_a_reason(bench: Bench, kind: str):
     """No greeting, or a wrong one: each tier is tried, the reasons are recorded, and a later start is tried again."""
@@ -132,6 +134,19 @@ def test_a_worker_that_cannot_start_is_a_reason(bench: Bench, kind: str):
     assert len(record.why) == 4
     bench.fail("", ())
     assert bench.sample(2).outcome == "made"
+
+
+@pytest.mark.parametrize("when", ["starts", "speaks"])
+def test_a_run_that_ends_does_not_wait_for_a_sample_under_way(bench: Bench, monkeypatch: pytest.MonkeyPatch, when: str):
+    """A worker that would take for ever to start, or to speak, is given up; the manifest says that the run ended."""
+    monkeypatch.setattr(process, "START_LIMIT", 300.0)
+    bench.fail("start-hang" if when == "starts" else "hang", TIERS)
+    bench.supervisor.order(Order(1, bench.plan, bench.reference))
+    while not (bench.worker_log.exists() and bench.worker_log.stat().st_size):  # until it hangs
+        time.sleep(0.01)
+    bench.supervisor.close()
+    (record,) = bench.supervisor.news()
+    assert (record.outcome, record.why[-1]["reason"]) == ("dropped", "the run ended first")
 
 
 @pytest.mark.parametrize("what", ["no folder", "manifest is a folder", "target is a folder", "reference is gone"])

@@ -30,7 +30,7 @@ class WorkerFailed(RuntimeError):
 
 
 class WorkerProcess:
-    """One worker process.
+    """One worker process, started and not yet waited for.
 
     Args:
         model: the base model's directory.
@@ -54,7 +54,14 @@ class WorkerProcess:
         self.process_id = self._process.pid
         self._requests, self._answers = self._process.stdin, self._process.stdout
         os.set_blocking(self._answers.fileno(), False)
-        self._expect(0, max(START_LIMIT, time_limit))
+
+    def wait_for_greeting(self) -> None:
+        """Wait until the model is loaded.
+
+        Raises:
+            WorkerFailed: no greeting in time, or no sane one; the worker is gone then.
+        """
+        self._expect(0, max(START_LIMIT, self._time_limit))
 
     def ask(self, request: Request) -> Answer:
         """Send a request and wait for its answer.
@@ -78,6 +85,10 @@ class WorkerProcess:
         except (OSError, subprocess.TimeoutExpired):
             pass
         self._end_by_force()
+
+    def give_up(self) -> None:
+        """End it by force, from another thread than the one that waits for it, which then meets `WorkerFailed`."""
+        processes.end(self._process, grace_s=0.5)
 
     def _expect(self, number: int, time_limit: float) -> Answer:
         line = self._read_line(time_limit)

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 MANIFEST_FORMAT = 1
 LONGEST_QUEUE = 3
+RUN_ENDED = "the run ended first"
 
 
 @dataclass(frozen=True)
@@ -177,11 +178,11 @@ class Supervisor:
             unmade, self._waiting = list(self._waiting), deque()
             self._changed.notify_all()
         for order in unmade:
-            why = ({"placement": "", "reason": "the run ended first"},)
+            why = ({"placement": "", "reason": RUN_ENDED},)
             self._report(order, Record(order.epoch, "dropped", why=why))
-        worker = self._worker
+        worker = self._worker  # whoever sees both, `_closing` and the worker, ends it: here, or in `_start_worker`
         if worker is not None and self.pending_epochs():
-            worker.end()
+            worker.give_up()
         self._thread.join(self._spec.time_limit)
 
     def _run(self) -> None:
@@ -224,7 +225,8 @@ class Supervisor:
                 log.warning("epoch %d, %s: %s", order.epoch, placement, problem)
                 self._ladder.failed(placement)
                 if self._closing:
-                    break
+                    why = (*given_up, {"placement": "", "reason": RUN_ENDED})
+                    return Record(order.epoch, "dropped", why=why)
                 # What can be chance (a process killed for memory, a half-written file) gets one more try at the end.
                 if not to_try and not isinstance(problem, _NotMade) and not tried_again:
                     tried_again = True
@@ -253,6 +255,13 @@ class Supervisor:
             return {}
         began = time.perf_counter()
         self._worker = WorkerProcess(self._model, self._log, self._spec.time_limit)
+        if self._closing:
+            self._worker.give_up()
+        try:
+            self._worker.wait_for_greeting()
+        except WorkerFailed:
+            self._worker = None
+            raise
         return {"start": round(time.perf_counter() - began, 4)}
 
     def _ask(self, order: Order, placement: Placement, act_out: str) -> Answer:
