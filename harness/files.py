@@ -50,7 +50,7 @@ def whole(path: Path) -> Iterator[Path]:
         with suppress(OSError):  # what went wrong first is what the caller has to know
             temporary.unlink(missing_ok=True)
         if refusal is not None:
-            raise plainly(refusal) from error
+            raise plainly(refusal, path) from error
         raise
 
 
@@ -76,12 +76,12 @@ _PLAIN = {
 }
 
 
-def plainly(error: OSError) -> OSError:
-    """The same error with the words of a user before the system's, where the disk is what failed."""
+def plainly(error: OSError, path: Path) -> OSError:
+    """The same error with the words of a user before the system's, where the disk is what failed; names `path`."""
     words = _PLAIN.get(error.errno or 0)
     if words is None or str(error.strerror).startswith(words):
         return error
-    return OSError(error.errno, f"{words} ({error.strerror})", error.filename)
+    return OSError(error.errno, f"{words} ({error.strerror})", str(path))
 
 
 def flush(path: Path) -> None:
