@@ -22,7 +22,7 @@ from harness.files import read_json_lines
 from harness.sampling.artefacts import BrokenSample, SampleFolder, examine
 
 EPOCHS = 24
-MOST_LIVES = 30
+MOST_LIVES = {"kills": 30, "storage": 10}
 MOST_TRIES = 3
 """Lives in a row that one trouble gets to come up; then it waits for its next turn."""
 LIFE_LIMIT = 60.0
@@ -110,6 +110,7 @@ class Queue:
 
     def __init__(self, kinds: Sequence[Trouble], rng: random.Random) -> None:
         self._kinds, self._rng = kinds, rng
+        self.most_lives = MOST_LIVES["storage" if kinds[0].storage else "kills"]
         self._waiting: deque[Trouble] = deque()
         self._tries: Counter[str] = Counter()
 
@@ -149,7 +150,7 @@ def run(
     output = folder / "output"
     command = flags(model, output, *more)
     over = False
-    while result.lives < MOST_LIVES and not over and time.monotonic() < until:
+    while result.lives < troubles.most_lives and not over and time.monotonic() < until:
         log = folder.parent / f"{folder.name}-{result.lives}.log"
         began, broken, trouble = time.monotonic(), len(result.wrong), troubles.next()
         status, happened = _live(trouble, command, output, log, rng, result)
@@ -161,7 +162,8 @@ def run(
         if len(result.wrong) > broken:
             say(_all_of(log))
     log = folder.parent / f"{folder.name}-end.log"
-    status = ended(fork(train(command), log), 240)
+    # taking turns, every sample left would be waited for: that is slow, and seen in the lives before
+    status = ended(fork(train([*command, "--take-turns=never"]), log), 240)
     if status != 0:
         result.wrong.append(f"the last, undisturbed life ended with {status}: {_last_line(log)}")
         say(_all_of(log))

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import pytest
 import torch
 
-from faults import rounds
+from faults import children, rounds
 from faults.children import ended, fork, train
 from harness.cufft import CufftResult, pytorch_message
 from harness.files import read_json_lines
@@ -80,6 +80,12 @@ class EachTime(Ladder):
         return self.steps
 
 
+def always_from_the_top() -> None:
+    """In the trainer, before it starts: no case depends on the one before, and none waits for others' processes."""
+    supervisor.Ladder = EachTime  # type: ignore[attr-defined]
+    children.let_training_go_first = lambda: None  # it stands aside anyway
+
+
 def arm(fault: str, cases: list[Case | None]) -> None:
     """In the trainer, before it starts: its worker, forked from it, will meet the cases."""
     handle, timed = Worker.handle, Stages.stage
@@ -102,7 +108,7 @@ def arm(fault: str, cases: list[Case | None]) -> None:
                 misbehave()
             yield
 
-    supervisor.Ladder = EachTime  # type: ignore[attr-defined]
+    always_from_the_top()
     Worker.handle, Stages.stage = handle_case, stage  # type: ignore[method-assign]
 
 
@@ -165,10 +171,7 @@ def test_each_error_of_cufft_is_met_by_the_bypass(folder: Path, tmp_path: Path, 
     record_property("tried", len(codes))
     flags = [f"{code.name}@{epoch}" for epoch, code in enumerate(codes, start=1)]
 
-    def forget() -> None:
-        supervisor.Ladder = EachTime  # type: ignore[attr-defined]
-
-    lines = run(folder, tmp_path / "run", forget, f"--inject={','.join(flags)}")
+    lines = run(folder, tmp_path / "run", always_from_the_top, f"--inject={','.join(flags)}")
     for line, code in zip(lines, codes, strict=False):
         (given_up,) = line["why"]
         assert (given_up["placement"], line["outcome"], line["tier"]) == ("native on cpu", "made", "bypass")

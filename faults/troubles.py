@@ -77,12 +77,12 @@ def _kill_both(pid: int, _output: Path, rng: random.Random) -> int:
 
 
 def _kill_when(pattern: str) -> Outside:
-    """Kill the trainer within milliseconds after a file of this kind appears anew, the first or one of the next."""
+    """Kill the trainer within milliseconds after a file of this kind appears anew, the first or the next."""
 
     def outside(pid: int, output: Path, rng: random.Random) -> int:
         seen = set(output.rglob(pattern))
         came = 0
-        for wanted in range(1, rng.randrange(2, 5)):
+        for wanted in range(1, rng.randrange(2, 4)):
             new = _wait_until(lambda: set(output.rglob(pattern)) - seen, pid)
             seen.update(new or ())
             came = wanted if new else 0
@@ -92,7 +92,7 @@ def _kill_when(pattern: str) -> Outside:
     return outside
 
 
-def _wait_until(condition: Callable[[], T], pid: int, seconds: float = 20.0) -> T | None:
+def _wait_until(condition: Callable[[], T], pid: int, seconds: float = 10.0) -> T | None:
     """Wait until something is so, and give it; None if the trainer, or the time, is over first."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and is_alive(pid):
