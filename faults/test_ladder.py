@@ -83,7 +83,7 @@ class EachTime(Ladder):
 def always_from_the_top() -> None:
     """In the trainer, before it starts: no case depends on the one before, and none waits for others' processes."""
     supervisor.Ladder = EachTime  # type: ignore[attr-defined]
-    children.let_training_go_first = lambda: None  # it stands aside anyway
+    children.let_training_go_first = lambda: None  # type: ignore[attr-defined]  # it stands aside anyway
 
 
 def arm(fault: str, cases: list[Case | None]) -> None:
