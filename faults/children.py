@@ -123,10 +123,11 @@ def _fork_worker(command: Sequence[str], *, stdin: int, stderr: int) -> _Forked:
         return _Forked(child, open(to_worker, "wb"), open(from_worker, "rb", buffering=0))  # noqa: PTH123
     status = 70
     try:
-        os.setsid()
-        end_with(int(command[4]))
+        # the trainer's handlers first: once it leads a group of its own, the supervisor's signals reach it
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN if number == signal.SIGINT else signal.SIG_DFL)
+        os.setsid()
+        end_with(int(command[4]))
         os.dup2(requests, 0)
         os.dup2(stderr, 2)
         os.dup2(answers, 3)
