@@ -74,7 +74,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(python=PYTHON, default=False)
 def faults(session: nox.Session) -> None:
-    """Hurt real runs for 15 minutes and count what is lost: `-- --seed N` repeats a plan, `--minutes 5` is shorter."""
+    """Hurt real runs for 14 minutes and count what is lost: `-- --seed N` repeats a plan, `--minutes 5` is shorter."""
     _install(session, *TESTS)
     session.run("python", "-m", "faults", "--results", "repro/results", *session.posargs)
 

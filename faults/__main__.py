@@ -127,13 +127,13 @@ def _session(seed: int, only: str, deadline: float, folder: Path, found: Found) 
     storage = [trouble for trouble in possible if trouble.storage]
     queues = [rounds.Queue(kinds, rng) for kinds in (kills, storage) if kinds]
     whole = rounds.Round()
-    for number, troubles in enumerate(itertools.cycle([*queues, *2 * queues[:1]])):  # one round in four of storage
+    for number, troubles in enumerate(itertools.cycle([queues[0], *queues, queues[0]])):  # one round in four of storage
         until = deadline - to_end
         if time.monotonic() > until - 15 or (only and number > len(queues)):
             break
         began = time.monotonic()
         with _disk(folder / f"round-{number}", mounts) as place:
-            turns = "always" if number % 4 == 2 else "never"
+            turns = "always" if number % 4 == 3 else "never"
             keep = 2 if troubles is queues[0] and kills else 0
             flags = [f"--take-turns={turns}", f"--keep-checkpoints={keep}"]
             result = rounds.run(troubles, model, place, expected, rng, flags, until, _say)

@@ -22,7 +22,7 @@ from harness.files import read_json_lines
 from harness.sampling.artefacts import BrokenSample, SampleFolder, examine
 
 EPOCHS = 24
-MOST_LIVES = {"kills": 30, "storage": 10}
+MOST_LIVES = {"kills": 30, "storage": 7}
 MOST_TRIES = 3
 """Lives in a row that one trouble gets to come up; then it waits for its next turn."""
 LIFE_LIMIT = 60.0

@@ -58,7 +58,7 @@ def _kill_trainer(pid: int, _output: Path, rng: random.Random) -> int:
 def _kill_worker(pid: int, _output: Path, rng: random.Random) -> int:
     """The worker, at several instants; at the last the trainer, too, so that no life is long."""
     struck = 0
-    for _ in range(rng.randrange(3, 6)):
+    for _ in range(rng.randrange(4, 8)):
         _some_time(rng)
         workers = [kill(worker) for worker in children_of(pid)]
         struck += any(workers)
@@ -81,13 +81,12 @@ def _kill_when(pattern: str) -> Outside:
 
     def outside(pid: int, output: Path, rng: random.Random) -> int:
         seen = set(output.rglob(pattern))
-        came = 0
-        for wanted in range(1, rng.randrange(2, 4)):
+        new = _wait_until(lambda: set(output.rglob(pattern)) - seen, pid)
+        if new and rng.random() < 0.5:
+            seen |= new
             new = _wait_until(lambda: set(output.rglob(pattern)) - seen, pid)
-            seen.update(new or ())
-            came = wanted if new else 0
         time.sleep(rng.uniform(0, 0.02))
-        return int(kill(pid) and came > 0)
+        return int(kill(pid) and bool(new))
 
     return outside
 

@@ -67,7 +67,7 @@ def _train(
     folder = CheckpointFolder(output / "checkpoints")
     sampling: RunSamples | None = None
     if settings.samples and accelerator.is_main_process:
-        sampling = RunSamples(prepared, output, accelerator.device, display)
+        sampling = RunSamples(prepared, output, accelerator.device, display, interruption)
     try:
         trainer = Trainer(
             settings,
@@ -98,7 +98,7 @@ def _train(
 
         trainer.run(saved)
         if sampling and not interruption.wanted:
-            sampling.wait_for_all(interruption)
+            sampling.wait_for_all()
             folder.prune(settings.keep_checkpoints)
         if interruption.wanted:
             display.say(f"stopped; everything is saved in {folder.folder}. The same command goes on from there.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from pathlib import Path
 
 import torch
@@ -27,9 +28,12 @@ log = logging.getLogger(__name__)
 class RunSamples:
     """Orders a sample of each checkpoint that wants one and reports what becomes of it."""
 
-    def __init__(self, prepared: Prepared, output: Path, device: torch.device, display: Display) -> None:
+    def __init__(
+        self, prepared: Prepared, output: Path, device: torch.device, display: Display, interruption: Interruption
+    ) -> None:
         settings = prepared.settings
         self._settings, self._voices, self._display = settings, prepared.voices, display
+        self._interruption = interruption
         self._model_file = prepared.model.path / "model.pth"
         self._device = device
         self._on_accelerator = False
@@ -68,10 +72,12 @@ class RunSamples:
         if not self._must_take_turns():
             self._supervisor.order(Order(epoch, path, voice, in_epochs, best))
             return
-        self._supervisor.wait(self._settings.sample_time_limit)
+        self._wait(self._settings.sample_time_limit)
         with moved_away(trainer.model, trainer.optimizer, self._device) as seconds:
             self._supervisor.order(Order(epoch, path, voice, in_epochs, best, rest_after=True, trainer_stages=seconds))
-            self._supervisor.wait(4 * self._settings.sample_time_limit)  # three tiers and a second try at most
+            self._wait(4 * self._settings.sample_time_limit)  # three tiers and a second try at most
+            if self._interruption.wanted:
+                self._supervisor.close()  # whoever asked to stop waits for no sample; the accelerator is free again
         log.info("training stood aside for the sample: unload %.1f s, reload %.1f s", *seconds.values())
 
     def catch_up(self, trainer: Trainer, folder: CheckpointFolder) -> None:
@@ -107,11 +113,17 @@ class RunSamples:
             if record.outcome == "made":
                 self._display.sample(self.folder.folder / record.files[0], record.epoch)
 
-    def wait_for_all(self, interruption: Interruption) -> None:
+    def _wait(self, seconds: float) -> None:
+        """Wait until no sample is pending, so many seconds at most; a wish to stop ends it."""
+        deadline = time.monotonic() + seconds
+        while not self._interruption.wanted and time.monotonic() < deadline and not self._supervisor.wait(0.1):
+            continue
+
+    def wait_for_all(self) -> None:
         """Wait for the samples still being made; Ctrl-C gives them up."""
         total = len(self._supervisor.pending_epochs())
         with self._display.steps("last samples", total) as advance:
-            while not interruption.wanted and not self._supervisor.wait(0.2):
+            while not self._interruption.wanted and not self._supervisor.wait(0.2):
                 advance(0)
                 self.see_to_news()
         self.see_to_news()
