@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from TTS.tts.models.xtts import Xtts
 
+from harness.files import read_json_lines
 from harness.training.interruption import Interruption
 from harness.training.run import train
 from harness.training.settings import Settings
@@ -68,3 +71,31 @@ def test_ctrl_c_twice_while_the_model_loads(short_run: dict[str, Any], tmp_path:
     monkeypatch.setattr(Xtts, "load_state_dict", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train(Settings(**{**short_run, "output": tmp_path}))
+
+
+def test_a_run_that_stands_aside_for_a_sample_can_be_stopped(short_run: dict[str, Any], tmp_path: Path):
+    """SIGTERM while training waits for a worker that hangs: the run leaves, and the manifest says what was not made."""
+    changes = {
+        "output": tmp_path,
+        "samples": True,
+        "take_turns": "always",
+        "inject": "hang@1",
+        "sample_time_limit": 600.0,
+        "keep_checkpoints": 0,
+    }
+
+    def stop_once_saved() -> None:
+        deadline = time.monotonic() + 200
+        while not (tmp_path / "checkpoints" / "checkpoint_epoch_1.pt").exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        time.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    stopper = threading.Thread(target=stop_once_saved)
+    stopper.start()
+    status = train(Settings(**{**short_run, **changes}))
+    stopper.join()
+    assert status == 128 + signal.SIGTERM
+    lines = read_json_lines(tmp_path / "samples" / "manifest.jsonl")
+    assert lines[0]["epoch"] == 1
+    assert {line["outcome"] for line in lines} == {"dropped"}

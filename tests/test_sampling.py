@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -201,24 +200,6 @@ def _is_zombie(pid: str) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
     except OSError:
         return True
-
-
-def test_a_run_that_stands_aside_for_a_sample_can_be_stopped(short_run: dict[str, Any], tmp_path: Path):
-    """SIGTERM while training waits for a worker that hangs: the run leaves, and the manifest says what was not made."""
-    changes = {"output": tmp_path, "take_turns": "always", "inject": "hang@1", "sample_time_limit": 600.0}
-
-    def stop_once_saved() -> None:
-        wait_for((tmp_path / "checkpoints" / "checkpoint_epoch_1.pt").exists, 200)
-        time.sleep(1)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    stopper = threading.Thread(target=stop_once_saved)
-    stopper.start()
-    status = train(Settings(**{**short_run, **SPOKEN, **changes}))
-    stopper.join()
-    assert status == 128 + signal.SIGTERM
-    assert manifest(tmp_path)[0]["epoch"] == 1
-    assert {line["outcome"] for line in manifest(tmp_path)} == {"dropped"}
 
 
 def test_samples_after_the_fact(troubled: Path, tmp_path: Path):
