@@ -16,8 +16,10 @@ import soundfile
 
 from harness.audio import resample
 from harness.checkpoints import CheckpointFolder, load
+from harness.errors import UserError
 from harness.files import read_json_lines
 from harness.sampling.artefacts import SAMPLE_RATE, SampleFolder, examine
+from harness.sampling.offline import Found
 from harness.training.run import train
 from harness.training.settings import Settings
 
@@ -222,3 +224,12 @@ def test_a_missing_checkpoint_is_one_line(tmp_path: Path):
     result = subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, "COLUMNS": "200"})
     assert result.returncode == 2
     assert result.stderr.splitlines() == [f"error: no checkpoint at {tmp_path / 'none.pt'}."]
+
+
+def test_a_checkpoint_of_no_run_is_a_user_error(tmp_path: Path):
+    """One that does not say what its run was told, or says it wrongly, is named, and so is what is missing."""
+    found = Found([tmp_path / "x.pt"], tmp_path, {"sample_text": 5, "sample_seed": 1})
+    assert found.setting("sample_seed", int) == 1
+    for name in ("sample_text", "sample_language"):
+        with pytest.raises(UserError, match=rf"x\.pt is of no run .* it has no {name}"):
+            found.setting(name, str)

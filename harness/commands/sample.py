@@ -31,9 +31,7 @@ def command(
     time_limit: Annotated[float, typer.Option(min=1, help="Seconds a sample may take on one tier.")] = 300.0,
     fast: Annotated[
         Optional[bool],
-        typer.Option(
-            help="On the CPU, use 8-bit weights and a bfloat16 vocoder where that is faster. Default: as the run."
-        ),
+        typer.Option(help="On the CPU, use 8-bit weights and bfloat16 where that is faster. Default: as the run."),
     ] = None,
     export: Annotated[
         Optional[Path],
@@ -50,17 +48,16 @@ def command(
         from harness.xtts.registry import resolve
 
     found = offline.find(checkpoint)
-    base = resolve(model or found.settings["model"], found.output)
+    base = resolve(model or found.setting("model", str), found.output)
     if export is not None:
         return _export(found, base, export)
-    settings = found.settings
     spec = Spec(
-        text=text or settings["sample_text"],
-        language=language or settings["sample_language"],
-        seed=settings["sample_seed"] if seed is None else seed,
-        max_seconds=max_seconds or settings["sample_max_seconds"],
+        text=text or found.setting("sample_text", str),
+        language=language or found.setting("sample_language", str),
+        seed=found.setting("sample_seed", int) if seed is None else seed,
+        max_seconds=max_seconds or found.setting("sample_max_seconds", int, float),
         time_limit=time_limit,
-        fast=settings.get("sample_fast", False) if fast is None else fast,
+        fast=found.setting("sample_fast", bool) if fast is None else fast,
     )
     folder = expanded(output) if output else found.output / "samples-later"
     offline.speak(
@@ -73,7 +70,7 @@ def command(
 def _voice(reference: Path | None, found: Found) -> Path:
     """The clip asked for, or the one the run's own samples were spoken after."""
     if reference is None:
-        named = found.settings["sample_reference"]
+        named = found.setting("sample_reference", str, type(None))
         kept = sorted((found.output / "samples").glob("epoch_*_reference.wav"))
         reference = Path(named) if named else next(iter(kept), None)
     if reference is None:

@@ -32,6 +32,17 @@ class Found:
     output: Path
     settings: dict[str, Any]
 
+    def setting(self, name: str, *kinds: type) -> Any:
+        """One setting of the run, of one of these types.
+
+        Raises:
+            UserError: the checkpoint does not say, or says something else there.
+        """
+        value = self.settings.get(name)
+        if not isinstance(value, kinds):
+            raise UserError(f"{self.checkpoints[-1]} is of no run of `cufft-harness train`: it has no {name}.")
+        return value
+
 
 def find(path: Path) -> Found:
     """Understand a checkpoint, a run's output directory, or its `checkpoints` folder.
