@@ -58,8 +58,8 @@ GOALS = (
     }),
     Goal("bypass", "GPU, whole sample: tier bypass over tier native", 1.02, True, CUDA, {}),
     Goal("step", "training step: GPTTrainer over ours", 1.5, False, BOTH, {
-        "cpu": "The step is the GPT's own arithmetic, equal on both sides; only mels and codes are saved, whose "
-        "share of a full-size step the table below names.",
+        "cpu": "The step is the GPT's own arithmetic, equal on both sides. Saved are mels and codes, whose share the "
+        "table below names, and all passes but one of the weights' update, which counts for less as batches grow.",
     }),
     Goal("memory", "peak memory: trainer and worker over the original flow", 1.3, True, BOTH, {}),
 )  # fmt: skip
