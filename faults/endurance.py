@@ -273,7 +273,7 @@ def accounted_for(output: Path, epochs: int) -> Row:
 def _write(folder: Path, arguments: argparse.Namespace, series: Series, rows: list[Row], minutes: float) -> None:
     note = (
         f"`nox -s endurance -- --epochs {arguments.epochs} --take-turns {arguments.take_turns}`: the command "
-        "`cufft-harness train --model tiny` in a process of its own, with its worker, four steps and a sample of 0.3 "
+        "`cufft-harness train --model tiny` in a process of its own, with its worker, three steps and a sample of 0.3 "
         f"s an epoch (CPU, torch {importlib.metadata.version('torch')}), in {minutes:.1f} minutes. Read at the "
         "end of each epoch. Memory is what is resident and not shared with files; its growth is a line fitted by least "
         f"squares to the last two thirds of the run, to the medians of {BLOCKS} blocks of neighbouring epochs, with "
