@@ -85,6 +85,7 @@ for line in sys.stdin:
 def speak(tmp_path: Path, log: Path, samples: int) -> None:
     """Let a chatty worker answer so often."""
     worker = WorkerProcess(tmp_path, log, 10.0)
+    worker.wait_for_greeting()
     for number in range(1, samples + 1):
         request = Request(number, Placement(Tier.CPU, "cpu"), None, "Olá.", "pt", "", 1, 1.0, "")
         assert worker.ask(request).made
