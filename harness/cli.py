@@ -106,7 +106,10 @@ def main() -> None:
 
 
 def _leave(message: str, exit_code: int) -> NoReturn:
-    typer.echo(f"error: {message}", err=True)
+    try:
+        typer.echo(f"error: {message}", err=True)
+    except OSError:  # stderr is a file on a full disk: the exit code is all that can still be said
+        sys.stderr = None  # else Python tries once more when it ends, and then leaves with 120
     sys.exit(exit_code)
 
 

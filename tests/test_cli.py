@@ -2,6 +2,9 @@
 
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -29,3 +32,11 @@ def test_unknown_command_is_one_line_and_exit_code_2():
     assert result.returncode == 2
     assert len(result.stderr.strip().splitlines()) == 1
     assert "no-such-command" in result.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_an_error_that_nobody_can_be_told_keeps_its_exit_code(tmp_path: Path):
+    """With stderr on a full disk the exit code is that of the error, not that of a traceback."""
+    command = [sys.executable, "-m", "harness", "diagnose", str(tmp_path / "none.txt")]
+    with Path("/dev/full").open("w") as full:
+        assert subprocess.run(command, stderr=full, timeout=120).returncode == 2
