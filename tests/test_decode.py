@@ -65,7 +65,7 @@ def test_logits_of_8_bit_weights_are_close(model: Xtts):
 
 def test_the_vocoder_in_bfloat16_is_close(model: Xtts):
     """The same codes in bfloat16 give the same waveform at 30 dB or better, and not to the last bit."""
-    choice = Choice(int8=False, bf16_hidden=False, bf16_vocode=True)
+    choice = Choice(bf16_vocode=True)
     plain, fast = speak(model, None), speak(model, FastPath(model, choice))
     assert len(plain) == len(fast)
     assert 30 < snr(plain, fast) < 100
@@ -73,7 +73,7 @@ def test_the_vocoder_in_bfloat16_is_close(model: Xtts):
 
 def test_hidden_states_in_bfloat16_are_close(model: Xtts):
     """The codes are the plain path's; their waveform is the same at 30 dB or better, and not to the last bit."""
-    choice = Choice(int8=False, bf16_hidden=True, bf16_vocode=False)
+    choice = Choice(bf16_hidden=True)
     plain, fast = speak(model, None), speak(model, FastPath(model, choice))
     assert len(plain) == len(fast)
     assert 30 < snr(plain, fast) < 120

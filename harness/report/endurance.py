@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from statistics import median
 from typing import Any
 
-from harness.errors import MachineError
+from harness.report.figure import as_bytes, drawing
 
 COLOURS = {"trainer": "#4a7ba6", "worker": "#5b8c5a"}
 SMOOTHED = 5
@@ -25,16 +24,8 @@ def draw(epochs: Mapping[str, Any]) -> bytes:
     Raises:
         MachineError: matplotlib is not installed.
     """
-    try:
-        import matplotlib
-    except ImportError:
-        raise MachineError("the picture needs matplotlib.", 'pip install "cufft-harness[report]"') from None
-    matplotlib.use("agg")
-    from matplotlib import pyplot, rc_context
-
     last = len(epochs["seconds"])
-    # a fixed salt and no date: matplotlib's SVG is then the same for the same data
-    with rc_context({"svg.hashsalt": "cufft-harness", "font.family": "DejaVu Sans", "font.size": 9}):
+    with drawing() as pyplot:
         figure, (memory, time) = pyplot.subplots(2, 1, figsize=(8, 5), sharex=True)
         for name, colour in COLOURS.items():
             mebibytes = [value / 1024 for value in epochs[name]["memory"]]
@@ -50,10 +41,7 @@ def draw(epochs: Mapping[str, Any]) -> bytes:
             axes.set_ylim(bottom=0)
             axes.spines[["top", "right"]].set_visible(False)
         memory.legend(ncols=2, loc="lower right", frameon=False)
-        stream = io.BytesIO()
-        figure.savefig(stream, format="svg", bbox_inches="tight", metadata={"Date": None})
-        pyplot.close(figure)
-    return stream.getvalue()
+        return as_bytes(figure)
 
 
 def _smoothed(values: Sequence[float]) -> list[float]:

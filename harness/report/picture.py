@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 
-from harness.errors import MachineError
 from harness.report.evidence import CANNOT, NOT_RUN, PLACES, Cell, Evidence
+from harness.report.figure import as_bytes, drawing
 
 SIMULATED = {
     "healthy": "healthy",
@@ -68,16 +67,8 @@ def draw(evidence: Evidence, kind: str = "svg") -> bytes:
     Raises:
         MachineError: matplotlib is not installed.
     """
-    try:
-        import matplotlib
-    except ImportError:
-        raise MachineError("the picture needs matplotlib.", 'pip install "cufft-harness[report]"') from None
-    matplotlib.use("agg")
-    from matplotlib import pyplot, rc_context
-
     table, releases = columns(evidence), evidence.releases
-    # a fixed salt and no date: matplotlib's SVG is then the same for the same data
-    with rc_context({"svg.hashsalt": "cufft-harness", "font.family": "DejaVu Sans", "font.size": 8}):
+    with drawing(8) as pyplot:
         figure, axes = pyplot.subplots(figsize=(2.2 + 0.42 * len(table), 2.4 + 0.27 * len(releases)))
         for x, column in enumerate(table):
             for y, cell in enumerate(column.cells):
@@ -100,12 +91,7 @@ def draw(evidence: Evidence, kind: str = "svg") -> bytes:
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         axes.text(0, len(releases) + 1.35, LEGEND, ha="left", va="top", color="#444444")
-        stream = io.BytesIO()
-        figure.savefig(
-            stream, format=kind, dpi=150, bbox_inches="tight", metadata={"Date": None} if kind == "svg" else None
-        )
-        pyplot.close(figure)
-    return stream.getvalue()
+        return as_bytes(figure, kind)
 
 
 def _simulated(evidence: Evidence, fault: str) -> tuple[Cell, ...]:

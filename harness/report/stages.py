@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 
-from harness.errors import MachineError
+from harness.report.figure import as_bytes, drawing
 
 COLOURS = {"load": "#8899aa", "condition": "#c9b458", "decode": "#5b8c5a", "vocode": "#4a7ba6", "write": "#a65d57"}
 
@@ -16,15 +15,7 @@ def draw(sides: Mapping[str, Mapping[str, float]]) -> bytes:
     Raises:
         MachineError: matplotlib is not installed.
     """
-    try:
-        import matplotlib
-    except ImportError:
-        raise MachineError("the picture needs matplotlib.", 'pip install "cufft-harness[report]"') from None
-    matplotlib.use("agg")
-    from matplotlib import pyplot, rc_context
-
-    # a fixed salt and no date: matplotlib's SVG is then the same for the same data
-    with rc_context({"svg.hashsalt": "cufft-harness", "font.family": "DejaVu Sans", "font.size": 9}):
+    with drawing() as pyplot:
         figure, axes = pyplot.subplots(figsize=(8, 1.2 + 0.5 * len(sides)))
         names = list(sides)
         left = [0.0] * len(names)
@@ -39,7 +30,4 @@ def draw(sides: Mapping[str, Mapping[str, float]]) -> bytes:
         axes.set_xlabel("seconds")
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(ncols=len(COLOURS), loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False)
-        stream = io.BytesIO()
-        figure.savefig(stream, format="svg", bbox_inches="tight", metadata={"Date": None})
-        pyplot.close(figure)
-    return stream.getvalue()
+        return as_bytes(figure)

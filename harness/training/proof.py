@@ -22,8 +22,7 @@ class Proof:
         self._pending: tuple[Future[None], Callable[[], None]] | None = None
 
     def begin(self, path: Path, then: Callable[[], None]) -> None:
-        """Read a checkpoint back from now on; `then` is for `settle` to call once it has proven good."""
-        self.settle()
+        """Read a checkpoint back from now on, with the one before settled; `settle` calls `then` if it proves good."""
         self._pending = self._thread.submit(self._folder.prove, path), then
 
     def settle(self, wait: bool = True) -> None:

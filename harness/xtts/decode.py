@@ -66,9 +66,9 @@ class Choice:
         bf16_vocode: run the vocoder in bfloat16.
     """
 
-    int8: bool
-    bf16_hidden: bool
-    bf16_vocode: bool
+    int8: bool = False
+    bf16_hidden: bool = False
+    bf16_vocode: bool = False
 
     def __str__(self) -> str:
         parts = ["int8 codes"] * self.int8 + ["bf16 hidden states"] * self.bf16_hidden

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from TTS.tts.models.xtts import Xtts
 
 from harness.audio import Samples
 from harness.xtts import _load_audio
-from harness.xtts.decode import FastPath
+from harness.xtts.decode import Choice, FastPath
 
 SAMPLE_RATE = 24_000
 """XTTS speaks at 24 kHz (`XttsAudioConfig.output_sample_rate`), whatever it was trained on."""
@@ -97,6 +97,7 @@ def speak(
         Mono float32 samples at 24 kHz.
     """
     config, gpt = model.config, model.gpt
+    fast = fast or FastPath(model, Choice())
     torch.manual_seed(seed)
     with stages.stage("condition"):
         latents = model.get_gpt_cond_latents(
@@ -109,7 +110,7 @@ def speak(
         )
     limit = {} if max_seconds is None else {"max_new_tokens": max(1, int(max_seconds * 22_050 / gpt.code_stride_len))}
     with stages.stage("decode"):
-        with fast.decoding() if fast else nullcontext():
+        with fast.decoding():
             codes = gpt.generate(
                 cond_latents=latents,
                 text_inputs=tokens,
@@ -124,7 +125,7 @@ def speak(
                 output_attentions=False,
                 **limit,
             )
-        with fast.hidden_states() if fast else nullcontext():
+        with fast.hidden_states():
             hidden = gpt(
                 tokens,
                 torch.tensor([tokens.shape[-1]], device=model.device),
@@ -133,6 +134,6 @@ def speak(
                 cond_latents=latents,
                 return_latent=True,
             )
-    with stages.stage("vocode"), fast.vocoding() if fast else nullcontext():
+    with stages.stage("vocode"), fast.vocoding():
         wave = model.hifigan_decoder(hidden, g=voice.embedding)
     return wave.squeeze().float().cpu().numpy()  # type: ignore[no-any-return]

@@ -50,8 +50,7 @@ GOALS = (
         "weights with their digest.",
     }),
     Goal("cpu speech", "CPU tier, decode + vocode: stock TTS over our fast path", 2, False, CPU, {
-        "cpu": "Codes are chosen with 8-bit weights, one at a time; what is computed from them takes half the time at "
-        "most.",
+        "cpu": "Codes are chosen with 8-bit weights one at a time, as fast as memory is; the rest is arithmetic.",
     }),
     Goal("gpu speech", "GPU tier, decode + vocode: stock TTS over ours", 3, False, CUDA, {
         "cuda": "On a GPU the decoder is coqui's own, as yet without a static cache or CUDA graphs.",
