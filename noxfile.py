@@ -76,21 +76,21 @@ def lint(session: nox.Session) -> None:
 def faults(session: nox.Session) -> None:
     """Hurt real runs for 14 minutes and count what is lost: `-- --seed N` repeats a plan, `--minutes 5` is shorter."""
     _install(session, *TESTS)
-    session.run("python", "-m", "faults", "--results", "repro/results", *session.posargs)
+    session.run("python", "-m", "repro.kills", "--results", "repro/results", *session.posargs)
 
 
 @nox.session(python=PYTHON, default=False)
 def endurance(session: nox.Session) -> None:
     """One long run, and what of it grows: memory, handles, threads, logs, time; `-- --epochs 300` is the default."""
     _install(session, *TESTS)
-    session.run("python", "-m", "faults.endurance", "--results", "repro/results", *session.posargs)
+    session.run("python", "-m", "repro.kills.endurance", "--results", "repro/results", *session.posargs)
 
 
 @nox.session(python=PYTHON, default=False)
 def fuzz(session: nox.Session) -> None:
     """Fuzz the log reader, audio intake and settings with atheris: `-- --seconds 60` each, `--only wav`, `--keep`."""
     _install(session, *TESTS, *FUZZ)
-    session.run("python", "-m", "fuzz", "--results", "repro/results", *session.posargs)
+    session.run("python", "-m", "repro.fuzz", "--results", "repro/results", *session.posargs)
 
 
 def _repro(session: nox.Session, row: dict) -> None:
@@ -172,14 +172,14 @@ def repro(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Speed beside the baselines: `-- --size full` for the figures that count, `-- --only sample,flow` for some."""
     _install(session)
-    session.run("python", "-m", "benchmarks", *session.posargs)
+    session.run("python", "-m", "repro.benchmarks", *session.posargs)
 
 
 @nox.session(python=PYTHON, default=False)
 def report(session: nox.Session) -> None:
     """REPORT.md from the results; `-- --check` only says whether it is up to date."""
     _install(session, extras="report")
-    session.run("cufft-harness", "report", *session.posargs)
+    session.run("python", "-m", "repro.report", *session.posargs)
 
 
 @nox.session(venv_backend="none", default=False)

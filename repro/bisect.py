@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from harness.report import store
 from repro import matrix
+from repro.report import store
 
 UNKNOWN = {"not run", "could not be tested"}
 

@@ -1,7 +1,7 @@
 """One scenario in this process: ``python -m repro.child SCENARIO DEVICE TIER`` prints one line ``RESULT {json}``.
 
 A scenario's name is its module and function: ``fft.stft``, ``xtts.after_training``. With the tier "bypass" the FFTs of
-the device are matrix products of `harness.fft`; with "native" they are the device's own.
+the device are matrix products of `cufft_harness.fft`; with "native" they are the device's own.
 """
 
 import contextlib
@@ -10,7 +10,6 @@ import json
 import os
 import sys
 import time
-from pathlib import Path
 
 MODULES = {"fft": "repro.fft_scenarios", "xtts": "repro.xtts_scenarios"}
 
@@ -41,7 +40,7 @@ def tier_of(tier, device):
     """The context in which the scenario runs."""
     if tier == "native":
         return contextlib.nullcontext()
-    from harness.fft import bypass
+    from cufft_harness.fft import bypass
 
     return bypass(device)
 
@@ -72,5 +71,4 @@ def perform(scenario, device, tier):
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent.parent))
     print("RESULT " + json.dumps(perform(*sys.argv[1:4])), flush=True)

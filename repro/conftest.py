@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-
-from harness.report.store import RunFile
 from repro import machine, matrix, scenarios
+from repro.report.store import RunFile
 from repro.simdriver import library
 
 CANNOT = "could not be tested"

@@ -17,12 +17,10 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent.parent))
+from cufft_harness import processes
 
-from harness import processes
-from harness.report.store import RunFile, read
 from repro import machine
+from repro.report.store import RunFile, read
 
 ROOT = Path(__file__).parent.parent
 BUDGET = 470.0
@@ -31,7 +29,7 @@ NO_JIT = {"CUDA_DISABLE_PTX_JIT": "1", "CUDA_CACHE_DISABLE": "1"}
 STFT = """
 import json, sys, torch
 from contextlib import nullcontext
-from harness.fft import bypass
+from cufft_harness.fft import bypass
 device, tier = sys.argv[1:]
 found = {"torch": torch.__version__, "device": device}
 try:
@@ -70,11 +68,23 @@ def steps(out, device, quick):
     python, size, tokens = sys.executable, "tiny" if quick else "full", "8" if quick else "80"
     repeats = "2" if quick else "3"
     stft = [python, "-c", STFT, device]
-    bench = [python, "-m", "benchmarks", "--size", size, "--device", device, "--tokens", tokens, "--repeats", repeats]
+    bench = [
+        python,
+        "-m",
+        "repro.benchmarks",
+        "--size",
+        size,
+        "--device",
+        device,
+        "--tokens",
+        tokens,
+        "--repeats",
+        repeats,
+    ]
     bench += ["--output", str(out), "--only"]
     suite = [python, "-m", "pytest", "repro", "--results", str(out), "-q", *([] if device == "cpu" else ["--gpu-only"])]
     table = ["--device", device, "--repeats", "2" if quick else "20", "--output", str(out / f"fft-{device}.json")]
-    doctor = [python, "-m", "harness", "doctor", "--json", *(["--quick"] if quick else [])]
+    doctor = [python, "-m", "cufft_harness", "doctor", "--json", *(["--quick"] if quick else [])]
     return [
         Step("stft", [*stft, "native"], 60),
         Step("stft-without-jit", [*stft, "native"], 60, env=NO_JIT),
@@ -82,7 +92,7 @@ def steps(out, device, quick):
         Step("doctor", doctor, 90, (0, 3, 4, 5)),
         Step("bench-sample", [*bench, "sample"], 150),
         Step("suite", [*suite, *(["-k", "test_loading"] if quick else [])], 150, (0, 1)),
-        Step("fft-table", [python, "-m", "benchmarks.fft_table", *table], 60),
+        Step("fft-table", [python, "-m", "repro.benchmarks.fft_table", *table], 60),
         Step("bench-step", [*bench, "step"], 90),
         Step("bench-flow", [*bench, "flow"], 200),
         Step("bench-quality", [*bench, "quality"], 60),
@@ -91,7 +101,7 @@ def steps(out, device, quick):
 
 def perform(step, out, left):
     """Run a step and give its outcome, as it goes into gpu-run.json."""
-    environment = {**os.environ, **step.env, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, **step.env}
     done = processes.run(step.command, timeout_s=min(step.limit, left), env=environment, cwd=ROOT)
     (out / f"{step.name}.log").write_text(machine_free(done.stdout + done.stderr))
     answer = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]

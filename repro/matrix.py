@@ -13,8 +13,8 @@ try:
 except ImportError:  # Python 3.10
     import tomli as tomllib
 
-from harness.report import store
 from repro import machine
+from repro.report import store
 
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "results"

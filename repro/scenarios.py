@@ -12,7 +12,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import processes
+from cufft_harness import processes
+
 from repro import machine
 
 ROOT = Path(__file__).parent.parent

@@ -30,7 +30,7 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Directory of the tiny model."""
-    from harness.xtts.tiny import build
+    from cufft_harness.xtts.tiny import build
 
     return build(tmp_path_factory.mktemp("model") / "tiny-xtts")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from harness.checkpoints import CheckpointFolder, load
-from harness.files import read_json_lines
+from cufft_harness.checkpoints import CheckpointFolder, load
+from cufft_harness.files import read_json_lines
 
 TEXT = "Olá, este é um teste."
 SPOKEN = {

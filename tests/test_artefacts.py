@@ -1,13 +1,12 @@
-"""harness.sampling.artefacts: only whole, right files get a sample's name."""
+"""cufft_harness.sampling.artefacts: only whole, right files get a sample's name."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-
-from harness.audio import write_pcm16
-from harness.sampling.artefacts import SAMPLE_RATE, BrokenSample, SampleFolder, examine
+from cufft_harness.audio import write_pcm16
+from cufft_harness.sampling.artefacts import SAMPLE_RATE, BrokenSample, SampleFolder, examine
 
 TONE = (0.4 * np.sin(np.arange(SAMPLE_RATE) / 20)).astype(np.float32)
 

@@ -1,12 +1,11 @@
-"""harness.audio: any WAV, FLAC or OGG in; mono 16-bit WAV out."""
+"""cufft_harness.audio: any WAV, FLAC or OGG in; mono 16-bit WAV out."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-
-from harness.audio import AudioError, read_header, read_mono, write_pcm16
+from cufft_harness.audio import AudioError, read_header, read_mono, write_pcm16
 
 
 def tone(seconds: float, rate: int, frequency: float = 440.0) -> np.ndarray:

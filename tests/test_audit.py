@@ -1,14 +1,13 @@
-"""harness.training.audit: each bad row is named with its reason; the good ones are kept."""
+"""cufft_harness.dataset.audit: each bad row is named with its reason; the good ones are kept."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-
-from harness.errors import UserError
-from harness.training.audit import Audited, Limits, audit
-from harness.training.metadata import DataSet, Row
+from cufft_harness.dataset.audit import Audited, Limits, audit
+from cufft_harness.dataset.metadata import DataSet, Row
+from cufft_harness.errors import UserError
 
 RATE = 16_000
 LIMITS = Limits(max_seconds=5.0, max_tokens=20, unknown_token=1)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.pairs import Pair
-from benchmarks.sample import _difference
-from harness.report import document, stages
-from harness.report.sections import goals, scale
-from harness.report.store import RunFile, read
 from repro import gpu
+from repro.benchmarks.pairs import Pair
+from repro.benchmarks.sample import _difference
+from repro.report import document, stages
+from repro.report.sections import goals, scale
+from repro.report.store import RunFile, read
 
 np = pytest.importorskip("numpy")
 
@@ -124,7 +124,7 @@ def test_the_queue_is_simulated_as_it_works():
 
 def test_the_queue_of_the_simulation_is_the_supervisors():
     """The same number may wait."""
-    from harness.sampling.supervisor import LONGEST_QUEUE
+    from cufft_harness.sampling.supervisor import LONGEST_QUEUE
 
     assert scale.QUEUE == LONGEST_QUEUE
 

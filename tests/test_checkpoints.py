@@ -1,4 +1,4 @@
-"""harness.checkpoints: written whole, proven, found again; damage is noticed and code is never run."""
+"""cufft_harness.checkpoints: written whole, proven, found again; damage is noticed and code is never run."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-
-from harness.checkpoints import (
+from cufft_harness.checkpoints import (
     BEST,
     INTERRUPTED,
     BrokenCheckpoint,
@@ -20,8 +19,8 @@ from harness.checkpoints import (
     load,
     verify,
 )
-from harness.errors import MachineError
-from harness.weights import weights_digest
+from cufft_harness.errors import MachineError
+from cufft_harness.weights import weights_digest
 
 
 def checkpoint(epoch: int, batch: int = 0) -> Checkpoint:

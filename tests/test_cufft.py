@@ -4,8 +4,7 @@ import subprocess
 import sys
 
 import pytest
-
-from harness.cufft import CufftResult, FftLibrary, parse, pytorch_message
+from cufft_harness.cufft import CufftResult, FftLibrary, parse, pytorch_message
 
 
 @pytest.mark.parametrize("result", [code for code in CufftResult if code])
@@ -76,5 +75,5 @@ def test_unknown_names_and_numbers_are_kept_as_they_are():
 
 def test_reading_an_error_imports_no_torch():
     """`diagnose` must start at once."""
-    code = "import sys, harness.cufft; assert 'torch' not in sys.modules"
+    code = "import sys, cufft_harness.cufft; assert 'torch' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0

@@ -1,4 +1,4 @@
-"""harness.xtts.decode: the fast path beside the plain one, on the same weights and inputs. Nothing here is timed."""
+"""xtts.decode: the fast path beside the plain one, on the same weights and inputs. Nothing here is timed."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from cufft_harness.dataset.metadata import built_in
+from cufft_harness.sampling.protocol import Request
+from cufft_harness.sampling.worker import Worker
+from cufft_harness.tiers import Placement, Tier
+from cufft_harness.weights import weights_digest
+from cufft_harness.xtts import decode, speech
+from cufft_harness.xtts.decode import Choice, FastPath
+from cufft_harness.xtts.directory import ModelDirectory, gpt_state, load, replace_gpt
 from TTS.tts.models.xtts import Xtts
-
-from harness.sampling.protocol import Request
-from harness.sampling.tiers import Placement, Tier
-from harness.sampling.worker import Worker
-from harness.training.metadata import built_in
-from harness.weights import weights_digest
-from harness.xtts import decode, speech
-from harness.xtts.decode import Choice, FastPath
-from harness.xtts.directory import ModelDirectory, gpt_state, load, replace_gpt
 
 CLIP = built_in() / "wavs" / "pt_01.ogg"
 TEXT = "Olá, este é um teste."

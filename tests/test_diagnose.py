@@ -10,7 +10,7 @@ ADA = "RTX 4090, torch 1.13.1+cu117\nRuntimeError: cuFFT error: CUFFT_INTERNAL_E
 
 
 def _diagnose(*arguments, log=None, **settings):
-    command = [sys.executable, "-m", "harness", "diagnose", *map(str, arguments)]
+    command = [sys.executable, "-m", "cufft_harness", "diagnose", *map(str, arguments)]
     return subprocess.run(command, input=log, capture_output=True, check=False, **settings)
 
 
@@ -77,7 +77,7 @@ def test_no_heavy_import():
     """Diagnosing loads neither torch nor numpy nor, for JSON, rich's tables."""
     code = (
         "import sys; sys.argv = ['cufft-harness', 'diagnose', '--json', '/dev/null']\n"
-        "from harness.cli import main\n"
+        "from cufft_harness.cli.app import main\n"
         "try: main()\nexcept SystemExit: pass\n"
         "print([name for name in ('torch', 'numpy', 'rich.table') if name in sys.modules])"
     )

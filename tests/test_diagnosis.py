@@ -7,15 +7,14 @@ from pathlib import Path
 
 import pytest
 import yaml
-
-from harness.cufft import CufftResult
-from harness.diagnosis import environment, hardware, reading, source
-from harness.diagnosis.catalogue import catalogue
-from harness.diagnosis.environment import environment_of
-from harness.diagnosis.reading import read_log
-from harness.diagnosis.rules import Confidence, rank, rules
-from harness.diagnosis.source import Source, clean, read
-from harness.diagnosis.toml import load
+from cufft_harness.cufft import CufftResult
+from cufft_harness.diagnosis import environment, hardware, reading, source
+from cufft_harness.diagnosis.catalogue import catalogue
+from cufft_harness.diagnosis.environment import environment_of
+from cufft_harness.diagnosis.from_text import read_log
+from cufft_harness.diagnosis.log_input import Source, clean, read
+from cufft_harness.diagnosis.rules import Confidence, rank, rules
+from cufft_harness.diagnosis.toml import load
 
 REPORTS = yaml.safe_load((Path(__file__).parent / "data" / "reports.yaml").read_text())
 # The ids are a contract with whoever counts or links to them.
@@ -60,7 +59,7 @@ def test_the_catalogue_is_complete():
 def test_rules_speak_of_facts_that_exist():
     """No rule waits for a fact that nothing can yield (a misspelt name would never hold)."""
     package = Path(load.__wrapped__.__code__.co_filename).parent
-    code = "".join((package / name).read_text() for name in ("derived.py", "observed.py", "reading.py"))
+    code = "".join((package / name).read_text() for name in ("from_versions.py", "from_probes.py", "from_text.py"))
     facts = set(load("signs.toml")) | set(CufftResult.__members__) | set(re.findall(r'"([a-zA-Z][\w.-]+)"', code))
     used = {name for rule in rules() for need in rule.needs for name in need} | {n for r in rules() for n in r.excludes}
     assert used <= facts

@@ -9,16 +9,15 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from harness.diagnosis.rules import Confidence
-from harness.doctor import report
-from harness.doctor.examination import Status, conclude, why_no_gpu
-from harness.doctor.issue import repro_script, write_issue
-from harness.driver import Device, DriverReport, SystemReport
-from harness.errors import UserError
-from harness.probes.outcome import Outcome, Verdict
-from harness.probes.registry import PROBES
-from harness.probes.runner import Results
+from cufft_harness.diagnosis.rules import Confidence
+from cufft_harness.doctor import report
+from cufft_harness.doctor.examination import Status, conclude, why_no_gpu
+from cufft_harness.doctor.issue import repro_script, write_issue
+from cufft_harness.driver import Device, DriverReport, SystemReport
+from cufft_harness.errors import UserError
+from cufft_harness.probes.outcome import Outcome, Verdict
+from cufft_harness.probes.registry import PROBES
+from cufft_harness.probes.runner import Results
 
 RTX_3090 = Device("NVIDIA GeForce RTX 3090", (8, 6), 24 * 2**30)
 RTX_4090 = Device("NVIDIA GeForce RTX 4090", (8, 9), 24 * 2**30)
@@ -213,7 +212,7 @@ def test_the_command_survives_a_simulated_driver(tmp_path):
         ["gcc", "-shared", "-fPIC", "-w", "-Wl,-soname,libcuda.so.1", "-o", str(library), str(source)], check=True
     )
     env = {**os.environ, "LD_LIBRARY_PATH": str(tmp_path), "SIM_PTX": "223", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "harness", "doctor", "--json", "--quick"]
+    command = [sys.executable, "-m", "cufft_harness", "doctor", "--json", "--quick"]
     finished = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     data = json.loads(finished.stdout)
     assert finished.returncode == data["exit_code"] in (3, 4, 5)
@@ -245,7 +244,7 @@ def test_reasons_for_having_no_gpu_are_told_apart():
 
 def test_without_pytorch_the_driver_is_still_examined(monkeypatch):
     """No PyTorch: exit code 5 and the reason, not a traceback."""
-    from harness.doctor import examination as module
+    from cufft_harness.doctor import examination as module
 
     monkeypatch.setattr(module, "read_system", lambda: SystemReport(kernel_module="570.86.10"))
     monkeypatch.setattr(module, "probe_driver", lambda: SOUND_DRIVER)
@@ -309,7 +308,7 @@ def test_markdown_and_json_hold_what_the_table_holds():
 
 def test_the_command_runs_on_this_machine():
     """`doctor --quick --json` gives an answer here, with an exit code of the contract and every experiment in it."""
-    command = [sys.executable, "-m", "harness", "doctor", "--json", "--quick"]
+    command = [sys.executable, "-m", "cufft_harness", "doctor", "--json", "--quick"]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     finished = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     data = json.loads(finished.stdout)
@@ -324,7 +323,7 @@ def test_the_command_runs_on_this_machine():
 def test_an_occupied_issue_folder_is_refused_before_the_work(tmp_path):
     """`--issue` with a folder that is not empty is one line and exit code 2, and nothing in it changes."""
     (tmp_path / "mine.txt").write_text("keep")
-    command = [sys.executable, "-m", "harness", "doctor", "--issue", str(tmp_path)]
+    command = [sys.executable, "-m", "cufft_harness", "doctor", "--issue", str(tmp_path)]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     assert finished.returncode == 2
     assert finished.stderr.startswith("error: ")

@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from harness.driver import probe_driver, read_system
-from harness.driver.system import mapped_libraries
+from cufft_harness.driver import probe_driver, read_system
+from cufft_harness.driver.system import mapped_libraries
 
 COMPILER = shutil.which("gcc") or shutil.which("cc")
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="no C compiler (gcc or cc) to build the simulated libcuda")
@@ -172,7 +171,7 @@ def test_a_context_that_cannot_be_made_is_told_from_a_ptx_failure(driver_folder)
 def test_the_parent_needs_no_torch():
     """Importing and running the driver probe loads neither torch nor libcuda into this process's like."""
     code = (
-        "import sys; from harness.driver import probe_driver; probe_driver();"
+        "import sys; from cufft_harness.driver import probe_driver; probe_driver();"
         "assert 'torch' not in sys.modules; assert 'libcuda' not in open('/proc/self/maps').read()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

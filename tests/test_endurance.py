@@ -7,8 +7,8 @@ import random
 
 import pytest
 
-from faults.endurance import FLAT, GROWS, NO_HIGHER, TOLERATED_KIB, UNCLEAR, Series, judge, slope
-from harness.report import endurance
+from repro.kills.endurance import FLAT, GROWS, NO_HIGHER, TOLERATED_KIB, UNCLEAR, Series, judge, slope
+from repro.report import endurance
 
 EPOCHS = 300
 

@@ -20,16 +20,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from cufft_harness.checkpoints import BEST, BrokenCheckpoint, CheckpointFolder, load, verify
+from cufft_harness.errors import HarnessError, MachineError, UserError
+from cufft_harness.files import append_json_line, read_json_lines
+from cufft_harness.sampling.artefacts import BrokenSample, examine
+from cufft_harness.training.settings import read_settings
+from cufft_harness.weights import weights_digest
 from test_checkpoints import checkpoint
 from test_training import final, run
 
-from harness.checkpoints import BEST, BrokenCheckpoint, CheckpointFolder, load, verify
-from harness.errors import HarnessError, MachineError, UserError
-from harness.files import append_json_line, read_json_lines
-from harness.report import store
-from harness.sampling.artefacts import BrokenSample, examine
-from harness.training.settings import read_settings
-from harness.weights import weights_digest
+from repro.report import store
 
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "faults"
 
@@ -65,8 +65,8 @@ def test_no_file_of_a_model_can_run_code(
     tiny: Path, tmp_path: Path, name: str, write: Callable[[Evil, Path], None], record_property
 ):
     """A pickle that would run a command, in each file of a model directory: a user error, and nothing was run."""
-    from harness.xtts.directory import ModelDirectory, load_dvae, read_mel_stats
-    from harness.xtts.directory import load as load_model
+    from cufft_harness.xtts.directory import ModelDirectory, load_dvae, read_mel_stats
+    from cufft_harness.xtts.directory import load as load_model
 
     directory = shutil.copytree(tiny, tmp_path / "model", copy_function=os.link)
     (directory / name).unlink(missing_ok=True)
@@ -81,7 +81,7 @@ def test_no_file_of_a_model_can_run_code(
 @pytest.mark.parametrize("write", EVIL)
 def test_no_checkpoint_can_run_code(tmp_path: Path, write: Callable[[Evil, Path], None]):
     """Nor by looking for the newest one, nor by naming it to `sample`."""
-    from harness.sampling.offline import find
+    from cufft_harness.sampling.offline import find
 
     folder = CheckpointFolder(tmp_path / "checkpoints")
     path = folder.epoch_path(1)
@@ -243,7 +243,7 @@ def test_features_that_go_bad_during_a_run_end_it_with_a_line(
     short_run: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """The run says what happened and what to do; doing it leads to the end."""
-    from harness.training import loop
+    from cufft_harness.training import loop
 
     saved = loop.Trainer._save_epoch
 
@@ -285,8 +285,8 @@ def test_catching_up_reads_any_manifest(tmp_path: Path, lines: str):
     """Lines of the wrong types tell nothing, and hurt nothing."""
     from types import SimpleNamespace
 
-    from harness.sampling.artefacts import SampleFolder
-    from harness.training.samples import RunSamples
+    from cufft_harness.sampling.artefacts import SampleFolder
+    from cufft_harness.training.samples import RunSamples
 
     folder = SampleFolder(tmp_path)
     if lines:
@@ -375,8 +375,8 @@ LIES = {
 @pytest.mark.parametrize("lie", LIES)
 def test_a_header_that_lies_is_a_row_left_out(tmp_path: Path, lie: str):
     """The check of the data set names a reason or measures what is really there; memory stays small either way."""
-    from harness.training.audit import Limits, Rejected, _check
-    from harness.training.metadata import Row
+    from cufft_harness.dataset.audit import Limits, Rejected, _check
+    from cufft_harness.dataset.metadata import Row
 
     (tmp_path / "a.wav").write_bytes(LIES[lie])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -409,8 +409,8 @@ HOSTILE_NAMES = [
 @pytest.mark.parametrize("name", HOSTILE_NAMES, ids=range(len(HOSTILE_NAMES)))
 def test_no_row_leads_out_of_the_data_set_or_steers_a_terminal(tmp_path: Path, name: str):
     """Traversal, links, loops, pipes, devices and control characters: the row is left out with a printable reason."""
-    from harness.training.audit import Limits, Rejected, _check
-    from harness.training.metadata import Row
+    from cufft_harness.dataset.audit import Limits, Rejected, _check
+    from cufft_harness.dataset.metadata import Row
 
     root = tmp_path / "data"
     root.mkdir()
@@ -428,7 +428,7 @@ def test_no_row_leads_out_of_the_data_set_or_steers_a_terminal(tmp_path: Path, n
 
 def test_names_and_texts_do_not_steer_log_or_table(short_run: dict[str, Any], tmp_path: Path):
     """Escape sequences in a data set reach neither the screen, the log file nor rejected.tsv."""
-    from harness.training.metadata import built_in
+    from cufft_harness.dataset.metadata import built_in
 
     data = shutil.copytree(built_in(), tmp_path / "data")
     with (data / "metadata_train.csv").open("a") as stream:
@@ -458,7 +458,7 @@ def test_a_terminal_that_is_gone_costs_no_run(tmp_path: Path, monkeypatch: pytes
     """Bars, lines and the end of the display go on after every write to the terminal fails."""
     import sys
 
-    from harness.training.display import Display
+    from cufft_harness.training.display import Display
 
     class Gone:
         encoding = "utf-8"
@@ -479,7 +479,7 @@ def test_a_terminal_that_is_gone_costs_no_run(tmp_path: Path, monkeypatch: pytes
 
 def test_audio_that_cannot_be_written_is_an_error_of_the_disk(tmp_path: Path):
     """What takes errors of the disk in its stride takes this one, too."""
-    from harness.audio import write_pcm16
+    from cufft_harness.audio import write_pcm16
 
     with pytest.raises(OSError, match="cannot write"):
         write_pcm16(tmp_path / "gone" / "a.wav", np.zeros(10, dtype=np.float32), 22_050)

@@ -9,21 +9,20 @@ import io
 from pathlib import Path
 
 import pytest
+from cufft_harness.audio import AudioError, read_header, read_mono
+from cufft_harness.dataset.audit import Limits, _check
+from cufft_harness.dataset.metadata import read_data_set
+from cufft_harness.diagnosis import render
+from cufft_harness.diagnosis.from_text import read_log
+from cufft_harness.diagnosis.log_input import read
+from cufft_harness.diagnosis.rules import rank
+from cufft_harness.errors import HarnessError, UserError
+from cufft_harness.files import read_json_lines
+from cufft_harness.sampling import injection as rehearsal
+from cufft_harness.training.settings import Settings, read_settings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_faults_files import LIES, riff
-
-from harness.audio import AudioError, read_header, read_mono
-from harness.diagnosis import render
-from harness.diagnosis.reading import read_log
-from harness.diagnosis.rules import rank
-from harness.diagnosis.source import read
-from harness.errors import HarnessError, UserError
-from harness.files import read_json_lines
-from harness.sampling import rehearsal
-from harness.training.audit import Limits, _check
-from harness.training.metadata import read_data_set
-from harness.training.settings import Settings, read_settings
 
 
 @pytest.fixture(autouse=True)

@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from harness import processes
-from harness.files import read_json_lines
-from harness.sampling import process
-from harness.sampling.artefacts import SampleFolder, examine
-from harness.sampling.supervisor import Order, Record, Spec, Supervisor
-from harness.sampling.tiers import placements
-from harness.training.metadata import built_in
+from cufft_harness import processes
+from cufft_harness.dataset.metadata import built_in
+from cufft_harness.files import read_json_lines
+from cufft_harness.sampling import process
+from cufft_harness.sampling.artefacts import SampleFolder, examine
+from cufft_harness.sampling.supervisor import Order, Record, Spec, Supervisor
+from cufft_harness.tiers import placements
 
 WORKER = Path(__file__).with_name("stand_in_worker.py")
 KINDS = {

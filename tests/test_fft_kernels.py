@@ -9,9 +9,8 @@ import warnings
 
 import pytest
 import torch
-
-from harness.errors import UserError
-from harness.fft import Fault, Outcome, bypass, guard, inject, kernels, transforms
+from cufft_harness.errors import UserError
+from cufft_harness.fft import Fault, Outcome, aten, bypass, dispatch, guard, inject
 
 torch.set_num_threads(1)
 pytestmark = pytest.mark.filterwarnings("ignore:cuFFT:RuntimeWarning")
@@ -20,21 +19,21 @@ pytestmark = pytest.mark.filterwarnings("ignore:cuFFT:RuntimeWarning")
 @pytest.fixture(autouse=True)
 def nothing_left_open():
     yield
-    assert kernels._stack.layers == ()
-    assert kernels._stack.library is None
+    assert dispatch._stack.layers == ()
+    assert dispatch._stack.library is None
 
 
 @pytest.fixture
 def by_products(monkeypatch):
     """Counts the calls answered by products."""
     counts = {"calls": 0}
-    inner = kernels.Call.by_products
+    inner = dispatch.Call.by_products
 
     def counted(call):
         counts["calls"] += 1
         return inner(call)
 
-    monkeypatch.setattr(kernels.Call, "by_products", counted)
+    monkeypatch.setattr(dispatch.Call, "by_products", counted)
     return counts
 
 
@@ -354,7 +353,7 @@ def test_guard_leaves_other_errors_alone(monkeypatch):
             raise RuntimeError(text)
 
         with monkeypatch.context() as patch:
-            patch.setattr(kernels.Call, "by_library", fail)
+            patch.setattr(dispatch.Call, "by_library", fail)
             with guard("cpu") as guarded, pytest.raises(RuntimeError) as caught:
                 torch.fft.rfft(speech(64))
         assert str(caught.value) == text
@@ -410,7 +409,7 @@ def test_a_hang_ends_when_the_injection_is_closed():
 
 def test_a_crash_is_a_segmentation_fault():
     """ "crash" ends the process as a crashing cuFFT would."""
-    code = "import torch; from harness.fft import inject; inject('crash', 'cpu'); torch.fft.rfft(torch.ones(8))"
+    code = "import torch; from cufft_harness.fft import inject; inject('crash', 'cpu'); torch.fft.rfft(torch.ones(8))"
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=120)
     assert finished.returncode == -11
 
@@ -418,10 +417,10 @@ def test_a_crash_is_a_segmentation_fault():
 def test_understood_calls_are_the_valid_ones():
     """Only calls that PyTorch would accept are answered by products."""
     x = torch.zeros(4, 8)
-    assert transforms.understands(x, [1], 0, True)
-    assert not transforms.understands(x, [1, 1], 0, True)
-    assert not transforms.understands(x, [2], 0, True)
-    assert not transforms.understands(x, [], 0, True)
-    assert not transforms.understands(x, [1], 3, True)
-    assert not transforms.understands(x.to(torch.int64), [1], 0, True)
-    assert transforms.understands(x.to(torch.complex64), [], 0, False)
+    assert aten.understands(x, [1], 0, True)
+    assert not aten.understands(x, [1, 1], 0, True)
+    assert not aten.understands(x, [2], 0, True)
+    assert not aten.understands(x, [], 0, True)
+    assert not aten.understands(x, [1], 3, True)
+    assert not aten.understands(x.to(torch.int64), [1], 0, True)
+    assert aten.understands(x.to(torch.complex64), [], 0, False)

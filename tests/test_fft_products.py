@@ -5,10 +5,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from cufft_harness.fft import aten, matmul, tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from harness.fft import plans, products, transforms
 
 torch.set_num_threads(1)
 SPEECH_LENGTHS = [256, 400, 512, 800, 1024, 1200, 2048, 4096]
@@ -31,16 +30,16 @@ def test_float32_is_at_most_twice_as_inexact_as_the_library(n):
     half = spectrum.to(torch.complex64)
     whole = torch.randn(16, n, dtype=torch.complex64)
     cases = {
-        "r2c": (torch.fft.rfft(x), products.r2c(x), spectrum),
+        "r2c": (torch.fft.rfft(x), matmul.r2c(x), spectrum),
         "c2r": (
             torch.fft.irfft(half, n, norm="forward"),
-            products.c2r(half, n),
+            matmul.c2r(half, n),
             torch.fft.irfft(half.to(torch.complex128), n, norm="forward"),
         ),
-        "forward": (torch.fft.fft(whole), products.c2c(whole, True), torch.fft.fft(whole.to(torch.complex128))),
+        "forward": (torch.fft.fft(whole), matmul.c2c(whole, True), torch.fft.fft(whole.to(torch.complex128))),
         "backward": (
             torch.fft.ifft(whole, norm="forward"),
-            products.c2c(whole, False),
+            matmul.c2c(whole, False),
             torch.fft.ifft(whole.to(torch.complex128), norm="forward"),
         ),
     }
@@ -56,7 +55,7 @@ def test_a_million_points(n):
     x = torch.randn(1, n, generator=torch.Generator().manual_seed(0))
     reference = torch.fft.rfft(x.double())
     limit = 2 * relative_error(torch.fft.rfft(x), reference)
-    assert relative_error(products.r2c(x), reference) <= limit
+    assert relative_error(matmul.r2c(x), reference) <= limit
 
 
 @settings(max_examples=120, deadline=None)
@@ -82,7 +81,7 @@ def test_any_call_agrees_with_numpy_and_has_the_librarys_strides(data):
     if operator == "c2r":
         option = max(1, 2 * (x.shape[dim[-1]] - 1) + int(option))
     library = getattr(torch.ops.aten, f"_fft_{operator}")(x, list(dim), norm, option)
-    ours = getattr(transforms, f"fft_{operator}")(x.resolve_conj(), list(dim), norm, option)
+    ours = getattr(aten, f"fft_{operator}")(x.resolve_conj(), list(dim), norm, option)
     assert ours.dtype == library.dtype
     assert ours.shape == library.shape
     sizes = [(a, b) for a, b, size in zip(ours.stride(), library.stride(), ours.shape, strict=True) if size > 1]
@@ -117,7 +116,7 @@ def test_rows_do_not_mix():
         spoilt[1] = float("nan")
         spoilt[2] *= 1e20
         spoilt[3] = 0
-        clean, result = products.r2c(quiet), products.r2c(spoilt)
+        clean, result = matmul.r2c(quiet), matmul.r2c(spoilt)
         assert torch.equal(clean[0], result[0])
         assert result[1].isnan().all()
         assert not result[3].abs().any()
@@ -126,19 +125,19 @@ def test_rows_do_not_mix():
 @pytest.mark.parametrize("n", [400, 1009])
 def test_zero_rows_and_many_rows(n):
     """No rows give no rows; rows beyond the working memory are done in parts, with the same numbers."""
-    assert products.r2c(torch.zeros(0, n)).shape == (0, n // 2 + 1)
+    assert matmul.r2c(torch.zeros(0, n)).shape == (0, n // 2 + 1)
     x = torch.randn(3000, n)
-    parts = torch.cat([products.r2c(part) for part in x.split(500)])
-    torch.testing.assert_close(products.r2c(x), parts, rtol=1e-5, atol=1e-4)
+    parts = torch.cat([matmul.r2c(part) for part in x.split(500)])
+    torch.testing.assert_close(matmul.r2c(x), parts, rtol=1e-5, atol=1e-4)
 
 
 def test_working_memory_is_bounded(monkeypatch):
     """However many rows come, no part is larger than the working memory allows."""
     seen = []
-    monkeypatch.setitem(products.WORKSPACE_BYTES, "cpu", 2**20)
-    inner = products._r2c
-    monkeypatch.setattr(products, "_r2c", lambda x, scale: (seen.append(x.numel()), inner(x, scale))[1])
-    products.r2c(torch.zeros(4000, 512))
+    monkeypatch.setitem(matmul.WORKSPACE_BYTES, "cpu", 2**20)
+    inner = matmul._r2c
+    monkeypatch.setattr(matmul, "_r2c", lambda x, scale: (seen.append(x.numel()), inner(x, scale))[1])
+    matmul.r2c(torch.zeros(4000, 512))
     assert len(seen) > 1
     assert max(seen) * 4 * 3 <= 2**20
 
@@ -150,13 +149,13 @@ def test_reduced_precision_settings_do_not_reach_the_products(precision):
     reference = torch.fft.rfft(x.double())
     try:
         torch.set_float32_matmul_precision(precision)
-        assert transforms.reduced_precision_allowed(x.device)
-        assert transforms.reduced_precision_allowed(torch.device("cuda"))
-        result = transforms.fft_r2c(x, [1], 0, True)
+        assert aten.reduced_precision_allowed(x.device)
+        assert aten.reduced_precision_allowed(torch.device("cuda"))
+        result = aten.fft_r2c(x, [1], 0, True)
         assert torch.get_float32_matmul_precision() == precision
     finally:
         torch.set_float32_matmul_precision("highest")
-    assert not transforms.reduced_precision_allowed(x.device)
+    assert not aten.reduced_precision_allowed(x.device)
     assert relative_error(result, reference) < 1e-7  # float64 inside: only the last rounding is left
 
 
@@ -164,12 +163,12 @@ def test_reduced_precision_settings_do_not_reach_the_products(precision):
 def test_half_precision_is_computed_in_float32(signal, spectrum):
     """Any length, not only powers of two; the dtypes are cuFFT's, and only the last rounding is coarse."""
     x = torch.randn(5, 300).to(signal)
-    result = transforms.fft_r2c(x, [1], 1, True)
+    result = aten.fft_r2c(x, [1], 1, True)
     assert result.dtype == spectrum
     reference = torch.fft.rfft(x.double(), norm="ortho")
     assert relative_error(result.to(torch.complex64), reference) < (1e-6 if spectrum == torch.complex64 else 5e-4)
     if signal == torch.float16:
-        back = transforms.fft_c2r(result, [1], 1, 300)
+        back = aten.fft_c2r(result, [1], 1, 300)
         assert back.dtype == torch.float16
         assert relative_error(back, x.double()) < 2e-3
 
@@ -177,28 +176,27 @@ def test_half_precision_is_computed_in_float32(signal, spectrum):
 @given(st.integers(1, 5000))
 def test_factors_multiply_to_the_length(n):
     """The radices are a factorization; small ones are small, large ones are primes."""
-    factors = plans.radices(n)
+    factors = tables.radices(n)
     assert math.prod(factors) == n
     for factor in factors:
-        assert factor <= plans.MAX_RADIX or all(factor % k for k in range(2, math.isqrt(factor) + 1))
+        assert factor <= tables.MAX_RADIX or all(factor % k for k in range(2, math.isqrt(factor) + 1))
 
 
 def test_the_table_cache_is_bounded(monkeypatch):
     """Old tables go when new ones need their room, and results stay right."""
-    monkeypatch.setattr(plans, "cache", plans._TableCache(200_000))
+    monkeypatch.setattr(tables, "cache", tables._TableCache(200_000))
     for n in range(200, 600, 7):
         x = torch.randn(2, n)
-        torch.testing.assert_close(products.r2c(x), torch.fft.rfft(x), rtol=1e-4, atol=1e-4)
-        assert plans.cache.bytes <= 200_000
-        assert plans.cache.bytes == sum(t.numel() * t.element_size() for t in plans.cache.tables.values())
-    assert plans.cache.tables
+        torch.testing.assert_close(matmul.r2c(x), torch.fft.rfft(x), rtol=1e-4, atol=1e-4)
+        assert tables.cache.bytes <= 200_000
+        assert tables.cache.bytes == sum(t.numel() * t.element_size() for t in tables.cache.tables.values())
+    assert tables.cache.tables
 
 
 def test_strides_on_cuda_follow_cuffts_rules():
     """The memory order of results on CUDA is what PyTorch's meta kernels predict for cuFFT."""
+    from cufft_harness.fft import memory_order
     from torch._subclasses.fake_tensor import FakeTensorMode
-
-    from harness.fft import layout
 
     try:
         with FakeTensorMode(allow_non_fake_inputs=True):
@@ -213,14 +211,14 @@ def test_strides_on_cuda_follow_cuffts_rules():
         ):
             x = torch.empty(shape, device="cuda").permute(order)
             strides = torch.ops.aten._fft_r2c(x, dim, 0, True).stride()
-            assert layout.order_r2c(x, dim) == sorted(range(3), key=lambda d: -strides[d])
+            assert memory_order.order_r2c(x, dim) == sorted(range(3), key=lambda d: -strides[d])
 
 
 @pytest.mark.parametrize("n", [37, 148, 512, 1009])
 def test_the_first_call_of_a_length_is_right(n):
     """Tables are made in the middle of a transform; making them disturbs nothing."""
     x = torch.randn(6, n, dtype=torch.complex128)
-    plans.cache.clear()
-    assert relative_error(products.c2c(x, True), torch.fft.fft(x)) < 1e-14
-    plans.cache.clear()
-    assert relative_error(products.r2c(x.real), torch.fft.rfft(x.real)) < 1e-14
+    tables.cache.clear()
+    assert relative_error(matmul.c2c(x, True), torch.fft.fft(x)) < 1e-14
+    tables.cache.clear()
+    assert relative_error(matmul.r2c(x.real), torch.fft.rfft(x.real)) < 1e-14

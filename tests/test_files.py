@@ -1,4 +1,4 @@
-"""harness.files: whole or not there; lines that survive a crash."""
+"""cufft_harness.files: whole or not there; lines that survive a crash."""
 
 import errno
 import os
@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
-
-from harness.files import append_json_line, read_json_lines, sha256_of, whole
+from cufft_harness.files import append_json_line, atomic_path, read_json_lines, sha256_of
 
 
 def test_a_file_appears_only_when_it_is_whole(tmp_path: Path):
     """While it is written the name does not exist; afterwards the temporary name does not."""
     target = tmp_path / "a.txt"
-    with whole(target) as path:
+    with atomic_path(target) as path:
         path.write_text("new")
         assert not target.exists()
     assert target.read_text() == "new"
@@ -28,7 +27,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path):
     target.write_text("old")
 
     def fail() -> None:
-        with whole(target) as path:
+        with atomic_path(target) as path:
             path.write_text("half")
             raise OSError("disk full")
 
@@ -64,7 +63,7 @@ def test_a_full_disk_is_named_also_where_a_library_hides_it(tmp_path: Path):
     """PyTorch says of a write that failed where in its archive it was; the disk, asked again, says why."""
 
     def write() -> None:
-        with whole(tmp_path / "a.pt") as path:
+        with atomic_path(tmp_path / "a.pt") as path:
             torch.save(torch.zeros(100_000), path)
 
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -86,7 +85,7 @@ def test_a_full_disk_is_said_in_plain_words(tmp_path: Path, number: int, words: 
     """The system's own words stay behind ours; errors that are not the disk's keep their words and their kind."""
 
     def write() -> None:
-        with whole(tmp_path / "a"):
+        with atomic_path(tmp_path / "a"):
             raise OSError(number, os.strerror(number))
 
     with pytest.raises(OSError, match=re.escape(words)) as caught:
@@ -99,7 +98,7 @@ def test_an_error_that_is_not_the_disks_stays_what_it_is(tmp_path: Path):
     """Where the disk takes more, the writer's own error is what went wrong."""
 
     def write() -> None:
-        with whole(tmp_path / "a") as path:
+        with atomic_path(tmp_path / "a") as path:
             path.write_text("half")
             raise ValueError("mine")
 

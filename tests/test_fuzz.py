@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from cufft_harness.errors import UserError
+from cufft_harness.files import expanded
+from cufft_harness.training.settings import Settings, read_settings
 
-from fuzz.targets import TARGETS, Broken
-from harness.errors import UserError
-from harness.files import expanded
-from harness.training.settings import Settings, read_settings
+from repro.fuzz.targets import TARGETS, Broken
 
-CORPUS = Path(__file__).parent.parent / "fuzz" / "corpus"
+CORPUS = Path(__file__).parent.parent / "repro" / "fuzz" / "corpus"
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -32,7 +32,7 @@ def test_the_targets_notice_a_broken_promise(monkeypatch: pytest.MonkeyPatch):
         error.message = "two\nlines"
         raise error
 
-    monkeypatch.setattr("fuzz.targets.read_settings", break_it)
+    monkeypatch.setattr("repro.fuzz.targets.read_settings", break_it)
     with pytest.raises(Broken, match="not one printable line"):
         TARGETS["settings"](b"num_epochs = 1")
 

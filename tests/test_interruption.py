@@ -1,4 +1,4 @@
-"""harness.training.interruption: a wish to stop is noted; a second Ctrl-C leaves, whoever stands in its way."""
+"""cufft_harness.training.stop: a wish to stop is noted; a second Ctrl-C leaves, whoever stands in its way."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cufft_harness.files import read_json_lines
+from cufft_harness.training.run import train
+from cufft_harness.training.settings import Settings
+from cufft_harness.training.stop import StopRequest
 from TTS.tts.models.xtts import Xtts
-
-from harness.files import read_json_lines
-from harness.training.interruption import Interruption
-from harness.training.run import train
-from harness.training.settings import Settings
 
 
 def ctrl_c() -> None:
@@ -25,7 +24,7 @@ def ctrl_c() -> None:
 def test_one_ctrl_c_is_noted_and_does_not_raise():
     """The step is finished; the exit code is what a shell expects; the handlers of before come back."""
     before = signal.getsignal(signal.SIGINT)
-    with Interruption() as interruption:
+    with StopRequest() as interruption:
         ctrl_c()
         assert interruption.wanted
         assert interruption.exit_code == 130
@@ -36,7 +35,7 @@ def test_a_library_that_swallows_the_second_ctrl_c_cannot_make_an_error_of_it():
     """What a bare `except` turned into another error leaves as Ctrl-C all the same."""
 
     def load() -> None:
-        with Interruption():
+        with StopRequest():
             ctrl_c()
             try:
                 ctrl_c()
@@ -51,7 +50,7 @@ def test_an_error_after_one_ctrl_c_stays_an_error():
     """Only who insists leaves without hearing what else went wrong."""
 
     def fail() -> None:
-        with Interruption():
+        with StopRequest():
             ctrl_c()
             raise RuntimeError("mine")
 

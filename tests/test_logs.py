@@ -8,14 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from harness import processes
-from harness.sampling import process
-from harness.sampling.process import WorkerProcess
-from harness.sampling.protocol import Request
-from harness.sampling.tiers import Placement, Tier
-from harness.training import display
-from harness.training.display import Display
+from cufft_harness import processes
+from cufft_harness.sampling import process
+from cufft_harness.sampling.process import WorkerProcess
+from cufft_harness.sampling.protocol import Request
+from cufft_harness.tiers import Placement, Tier
+from cufft_harness.training import display
+from cufft_harness.training.display import Display
 
 
 def all_of(folder: Path) -> str:

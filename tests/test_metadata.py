@@ -1,11 +1,10 @@
-"""harness.training.metadata: the layouts people have."""
+"""cufft_harness.dataset.metadata: the layouts people have."""
 
 from pathlib import Path
 
 import pytest
-
-from harness.errors import UserError
-from harness.training.metadata import Row, built_in, read_data_set, split
+from cufft_harness.dataset.metadata import Row, built_in, read_data_set, split
+from cufft_harness.errors import UserError
 
 
 def test_built_in_data_has_short_pt_and_en_sentences():

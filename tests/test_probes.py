@@ -8,12 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
-
-from harness import processes
-from harness.probes import runner
-from harness.probes.outcome import Outcome, Verdict, as_dict, from_dict
-from harness.probes.registry import PROBES, Probe, Role
-from harness.probes.runner import Results, run_probes
+from cufft_harness import processes
+from cufft_harness.probes import runner
+from cufft_harness.probes.outcome import Outcome, Verdict, as_dict, from_dict
+from cufft_harness.probes.registry import PROBES, Probe, Role
+from cufft_harness.probes.runner import Results, run_probes
 
 CHILDREN = Path(__file__).parent / "simulated" / "children.py"
 TWO = (Probe("matmul", "first", timeout_s=1.0), Probe("stft", "second", timeout_s=20.0))
@@ -159,12 +158,12 @@ def test_the_real_experiments_run_on_the_cpu():
 def test_every_experiment_has_a_module():
     """The registry names modules that exist and have `run`."""
     for probe in PROBES:
-        assert callable(importlib.import_module(f"harness.probes.{probe.name}").run)
+        assert callable(importlib.import_module(f"cufft_harness.probes.{probe.name}").run)
 
 
 def test_the_parent_imports_no_torch():
     """The registry and the runner load no torch, so the parent cannot initialise CUDA."""
-    code = "import sys, harness.probes.runner, harness.probes.registry; sys.exit('torch' in sys.modules)"
+    code = "import sys, cufft_harness.probes.runner, cufft_harness.probes.registry; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

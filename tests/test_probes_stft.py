@@ -2,13 +2,12 @@
 
 import pytest
 import torch
-
-from harness.cufft import CufftResult
-from harness.fft import Fault, inject
-from harness.probes import bypass as bypass_probe
-from harness.probes import stft as probe
-from harness.probes.outcome import Verdict, error_code
-from harness.probes.shapes import ALL_SHAPES, XTTS_SHAPES
+from cufft_harness.cufft import CufftResult
+from cufft_harness.fft import Fault, inject
+from cufft_harness.probes import bypass as bypass_probe
+from cufft_harness.probes import stft as probe
+from cufft_harness.probes.outcome import Verdict, error_code
+from cufft_harness.probes.shapes import ALL_SHAPES, XTTS_SHAPES
 
 
 @pytest.fixture(autouse=True)

@@ -1,13 +1,12 @@
-"""harness.sampling.protocol: what is not exactly an answer is refused."""
+"""cufft_harness.sampling.protocol: what is not exactly an answer is refused."""
 
 import json
 
 import pytest
+from cufft_harness.sampling.protocol import LONGEST_LINE, Answer, ProtocolError, Request
+from cufft_harness.tiers import Placement, Tier
 from hypothesis import given
 from hypothesis import strategies as st
-
-from harness.sampling.protocol import LONGEST_LINE, Answer, ProtocolError, Request
-from harness.sampling.tiers import Placement, Tier
 
 REQUEST = Request(
     number=7,

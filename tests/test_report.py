@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+from cufft_harness.errors import UserError
 
-from harness.commands.report import command
-from harness.errors import UserError
-from harness.report import document
-from harness.report.evidence import Cell
-from harness.report.sections.matrix import mark
-from harness.report.store import RunFile
+from repro.report import document
+from repro.report.__main__ import write_report
+from repro.report.runs import Cell
+from repro.report.sections.matrix import mark
+from repro.report.store import RunFile
 
 ROOT = Path(__file__).parent.parent
 ROWS = """
@@ -80,14 +80,14 @@ def line_of(text, start):
 def test_same_results_give_the_same_bytes(results, tmp_path):
     """Report and picture written twice do not differ, and --check agrees; a new result makes it stale."""
     output = tmp_path / "REPORT.md"
-    command(results, output)
+    write_report(results, output)
     first = output.read_bytes(), (tmp_path / "matrix.svg").read_bytes()
-    command(results, output)
+    write_report(results, output)
 
     assert first == (output.read_bytes(), (tmp_path / "matrix.svg").read_bytes())
-    assert command(results, output, check=True) == 0
+    assert write_report(results, output, check=True) == 0
     RunFile(results, "torch-2.10.0_no-gpu", "repro", {**FACTS, "row": {**FACTS["row"], "torch": "2.10.0"}}).finish()
-    assert command(results, output, check=True) == 1
+    assert write_report(results, output, check=True) == 1
     assert first[0] == output.read_bytes()
 
 
@@ -138,7 +138,7 @@ def test_damaged_and_foreign_files_are_named_and_left_out(results, capsys):
     assert "- cut.json: cut off or no JSON" in text
     assert "- foreign.json: schema 7, but this version reads schema 1" in text
     assert line_of(text, "| 2.8.0 ").endswith("| pass / – |")
-    command(results, results.parent / "REPORT.md")
+    write_report(results, results.parent / "REPORT.md")
     assert "left out: foreign.json" in capsys.readouterr().err
 
 
@@ -194,7 +194,7 @@ def test_cells_keep_the_verdicts_apart(native, bypass, text):
 def test_missing_folder_is_one_line(tmp_path):
     """A wrong --results is the user's error, with advice."""
     with pytest.raises(UserError, match=r"no results: .* is not a folder"):
-        command(tmp_path / "nowhere")
+        write_report(tmp_path / "nowhere")
 
 
 def test_committed_report_is_that_of_the_committed_results():

@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from harness import processes
+from cufft_harness import processes
 
 ROOT = Path(__file__).parent.parent
 

@@ -7,8 +7,7 @@ import sys
 import time
 
 import pytest
-
-from harness import guarded
+from cufft_harness.launch import process as guarded
 
 PROGRAM = """
 import sys, torch
@@ -32,7 +31,7 @@ if __name__ == "__main__":
 
 
 def start(*arguments, cwd, **environment):
-    command = [sys.executable, "-m", "harness", "run", "--device", "cpu", *arguments]
+    command = [sys.executable, "-m", "cufft_harness", "run", "--device", "cpu", *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
     return subprocess.Popen(
         command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -59,7 +58,8 @@ def test_script_with_its_own_arguments_and_exit_code(tmp_path):
 def test_without_the_guard_the_same_program_dies(tmp_path):
     """The injection is real: in bypass the library is never asked, unguarded the program would end in the error."""
     (tmp_path / "prog.py").write_text(
-        "from harness.fft import inject\ninject('CUFFT_INVALID_SIZE', 'cpu')\n" + PROGRAM.replace("assert", "pass #")
+        "from cufft_harness.fft import inject\ninject('CUFFT_INVALID_SIZE', 'cpu')\n"
+        + PROGRAM.replace("assert", "pass #")
     )
     plain = subprocess.run([sys.executable, "prog.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert plain.returncode == 1
@@ -128,7 +128,7 @@ def test_a_sitecustomize_of_the_user_still_runs(tmp_path):
         "import torch, harness\nassert was_here\nassert harness.MINE\n"
         "assert torch.fft.rfft(torch.ones(8)).abs().max() == 8\nassert torch.__loader__.name == 'torch'\n"
     )
-    command = "import harness.cli; harness.cli.main()"
+    command = "import cufft_harness.cli.app; cufft_harness.cli.app.main()"
     finished = subprocess.run(
         [
             sys.executable,
@@ -156,7 +156,7 @@ def test_a_sitecustomize_of_the_user_still_runs(tmp_path):
 def test_a_program_without_torch_imports_no_torch(tmp_path):
     """The hook waits for torch; a program that does not use it starts as fast as before."""
     (tmp_path / "light.py").write_text(
-        "import sys\nassert 'torch' not in sys.modules\nassert 'harness' not in sys.modules\n"
+        "import sys\nassert 'torch' not in sys.modules\nassert 'cufft_harness' not in sys.modules\n"
     )
     code, _, err = run("--", "light.py", cwd=tmp_path)
     assert (code, err) == (0, "")
@@ -185,7 +185,7 @@ def test_bad_input_is_one_line(tmp_path, arguments, words):
 
 def test_orders_travel_in_the_environment():
     """What the parent says is what the child reads, in front of what PYTHONPATH held."""
-    orders = guarded.Orders("guard", "cuda", True, "/nowhere", "")
+    orders = guarded.LaunchConfig("guard", "cuda", True, "/nowhere", "")
     environment = guarded.environment(orders, {"PYTHONPATH": "/a:/b", "HOME": "/h"})
     first, *rest = environment["PYTHONPATH"].split(os.pathsep)
     assert first.endswith("startup")

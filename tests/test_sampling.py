@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from cufft_harness.audio import resample
+from cufft_harness.checkpoints import CheckpointFolder, load
+from cufft_harness.files import read_json_lines
+from cufft_harness.sampling.artefacts import SAMPLE_RATE, SampleFolder, examine
+from cufft_harness.training.run import train
+from cufft_harness.training.settings import Settings
 from runs import SPOKEN, TEXT, history, manifest
-
-from harness.audio import resample
-from harness.checkpoints import CheckpointFolder, load
-from harness.files import read_json_lines
-from harness.sampling.artefacts import SAMPLE_RATE, SampleFolder, examine
-from harness.training.run import train
-from harness.training.settings import Settings
 
 pytestmark = pytest.mark.slow
 
@@ -68,7 +67,7 @@ def test_no_worker_is_left_behind(troubled: Path):
     """After the run no process of it lives, hung ones included, and no half-written file lies about."""
     listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     # a worker is started with its trainer's process id as the last argument, and that trainer was this process
-    workers = [line.split() for line in listing.splitlines() if "-m harness.sampling" in line]
+    workers = [line.split() for line in listing.splitlines() if "-m cufft_harness.sampling" in line]
     assert not [worker for worker in workers if worker[-1] == str(os.getpid())]
     assert not list(troubled.rglob(".*.partial"))
 
@@ -78,10 +77,10 @@ def test_a_sample_is_spoken_by_the_checkpoints_weights(troubled: Path, tiny: Pat
 
     So the sample is made by the trained weights, and the manifest's digest is theirs.
     """
-    from harness.training.metadata import built_in
-    from harness.xtts import speech
-    from harness.xtts.directory import ModelDirectory, replace_gpt
-    from harness.xtts.directory import load as load_model
+    from cufft_harness.dataset.metadata import built_in
+    from cufft_harness.xtts import speech
+    from cufft_harness.xtts.directory import ModelDirectory, replace_gpt
+    from cufft_harness.xtts.directory import load as load_model
 
     model = load_model(ModelDirectory.at(tiny))
 
@@ -109,7 +108,7 @@ def test_a_sample_is_spoken_by_the_checkpoints_weights(troubled: Path, tiny: Pat
 def test_the_worker_lets_training_go_first():
     """The worker's session, not only its threads, has the lowest priority: otherwise CPU training takes far longer."""
     code = (
-        "import os; from pathlib import Path; from harness.sampling.__main__ import let_training_go_first\n"
+        "import os; from pathlib import Path; from cufft_harness.sampling.__main__ import let_training_go_first\n"
         "let_training_go_first(); group = Path('/proc/self/autogroup')\n"
         "print(os.getpriority(os.PRIO_PROCESS, 0), group.read_text() if group.exists() else 'nice 19')"
     )
@@ -129,7 +128,7 @@ def test_the_manifest_tells_the_stages(troubled: Path):
 def test_samples_after_the_fact(troubled: Path, tmp_path: Path):
     """`cufft-harness sample` speaks another text with one checkpoint of a run, on whatever tier there is."""
     checkpoint = troubled / "checkpoints" / "checkpoint_epoch_6.pt"
-    command = [sys.executable, "-m", "harness", "sample", "--checkpoint", str(checkpoint), "--text", "Bom dia."]
+    command = [sys.executable, "-m", "cufft_harness", "sample", "--checkpoint", str(checkpoint), "--text", "Bom dia."]
     result = subprocess.run(
         [*command, "--output", str(tmp_path), "--device", "cpu"], capture_output=True, text=True, timeout=300
     )

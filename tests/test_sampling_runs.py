@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cufft_harness.errors import UserError
+from cufft_harness.sampling.artefacts import SampleFolder
+from cufft_harness.sampling.offline import Found
+from cufft_harness.training.run import train
+from cufft_harness.training.settings import Settings
 from runs import SPOKEN, history, manifest
-
-from harness.errors import UserError
-from harness.sampling.artefacts import SampleFolder
-from harness.sampling.offline import Found
-from harness.training.run import train
-from harness.training.settings import Settings
 
 pytestmark = pytest.mark.slow
 
@@ -56,7 +55,7 @@ def test_killed_with_its_worker_at_work_a_run_goes_on(short_run: dict[str, Any],
     flags = [
         f"--{name.replace('_', '-')}={value}" for name, value in {**short_run, **SPOKEN}.items() if name != "samples"
     ]
-    command = [sys.executable, "-m", "harness", "train", "--output", str(tmp_path), *flags]
+    command = [sys.executable, "-m", "cufft_harness", "train", "--output", str(tmp_path), *flags]
     victim = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
     try:
         wait_for(lambda: (tmp_path / "checkpoints" / "checkpoint_epoch_1.pt").exists(), 200)
@@ -85,7 +84,7 @@ def _is_zombie(pid: str) -> bool:
 
 def test_a_missing_checkpoint_is_one_line(tmp_path: Path):
     """A user error: exit code 2, one line on stderr, no traceback."""
-    command = [sys.executable, "-m", "harness", "sample", "--checkpoint", str(tmp_path / "none.pt")]
+    command = [sys.executable, "-m", "cufft_harness", "sample", "--checkpoint", str(tmp_path / "none.pt")]
     result = subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, "COLUMNS": "200"})
     assert result.returncode == 2
     assert result.stderr.splitlines() == [f"error: no checkpoint at {tmp_path / 'none.pt'}."]

@@ -1,11 +1,10 @@
-"""harness.training.settings: defaults < file < environment < flags, and every mistake is named before any work."""
+"""training.settings: defaults < file < environment < flags, and every mistake is named before any work."""
 
 from pathlib import Path
 
 import pytest
-
-from harness.errors import UserError
-from harness.training.settings import Settings, read_settings
+from cufft_harness.errors import UserError
+from cufft_harness.training.settings import Settings, read_settings
 
 
 def test_flags_win_over_environment_over_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -1,6 +1,6 @@
-"""harness.sampling.tiers: down after a failure, up again after good samples."""
+"""cufft_harness.tiers: down after a failure, up again after good samples."""
 
-from harness.sampling.tiers import Ladder, Placement, Tier, placements
+from cufft_harness.tiers import Ladder, Placement, Tier, placements
 
 GPU = placements("cuda:0")
 NATIVE, BYPASS, CPU = GPU

@@ -1,4 +1,4 @@
-"""harness.training: real runs of the tiny model, in this process, without samples."""
+"""cufft_harness.training: real runs of the tiny model, in this process, without samples."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from typing import Any
 
 import pytest
 import torch
-
-from harness.checkpoints import BEST, INTERRUPTED, Checkpoint, CheckpointFolder, load
-from harness.errors import MachineError, UserError
-from harness.training import loop
-from harness.training.run import train
-from harness.training.settings import Settings
+from cufft_harness.checkpoints import BEST, INTERRUPTED, Checkpoint, CheckpointFolder, load
+from cufft_harness.errors import MachineError, UserError
+from cufft_harness.training import loop
+from cufft_harness.training.run import train
+from cufft_harness.training.settings import Settings
 
 
 def run(settings: dict[str, Any], output: Path, **changes: Any) -> int:
@@ -161,7 +160,7 @@ def test_features_are_computed_once(short_run: dict[str, Any], uninterrupted: Pa
     good = damaged.read_bytes()
     damaged.write_bytes(good[:-100])
     computed = []
-    from harness.xtts.features import FeatureExtractor
+    from cufft_harness.xtts.features import FeatureExtractor
 
     original = FeatureExtractor.__call__
 
@@ -177,8 +176,8 @@ def test_features_are_computed_once(short_run: dict[str, Any], uninterrupted: Pa
 
 def test_lora_trains_adapters_and_saves_plain_weights(short_run: dict[str, Any], tiny: Path, tmp_path: Path):
     """With lora_rank only adapters are trained; the checkpoint's plain weights fit the base model, changed."""
-    from harness.xtts.directory import ModelDirectory, gpt_state
-    from harness.xtts.directory import load as load_model
+    from cufft_harness.xtts.directory import ModelDirectory, gpt_state
+    from cufft_harness.xtts.directory import load as load_model
 
     assert run(short_run, tmp_path, lora_rank=4, num_epochs=1) == 0
     saved = final(tmp_path)
@@ -202,7 +201,7 @@ def test_accumulated_gradients_update_once_a_group(short_run: dict[str, Any], tm
 def test_a_loss_that_stays_infinite_stops_the_run(short_run: dict[str, Any], tmp_path: Path, monkeypatch):
     """The error comes after some steps, not after days, and the weights were never touched."""
     monkeypatch.setattr(loop, "MOST_BAD_STEPS", 2)
-    monkeypatch.setattr("harness.xtts.loss.AUDIO_WEIGHT", float("nan"))
+    monkeypatch.setattr("cufft_harness.xtts.loss.AUDIO_WEIGHT", float("nan"))
     with pytest.raises(MachineError, match="not finite for 2 steps"):
         run(short_run, tmp_path)
 
@@ -221,9 +220,9 @@ def test_another_model_in_the_same_directory_is_refused(
 
 def test_two_runs_in_one_directory_are_refused(short_run: dict[str, Any], tmp_path: Path):
     """The second one is told who holds the directory."""
-    from harness.training.lock import only_run_in
+    from cufft_harness.training.lock import output_lock
 
-    with only_run_in(tmp_path), pytest.raises(UserError, match=f"process {os.getpid()}"):
+    with output_lock(tmp_path), pytest.raises(UserError, match=f"process {os.getpid()}"):
         run(short_run, tmp_path)
 
 

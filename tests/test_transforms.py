@@ -1,4 +1,4 @@
-"""harness.training.transforms: a broken cuFFT must not kill training either."""
+"""cufft_harness.training.fft: a broken cuFFT must not kill training either."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
-
-from harness.audio import read_mono
-from harness.fft import inject
-from harness.probes.outcome import Outcome, Verdict
-from harness.sampling.tiers import Tier
-from harness.training.metadata import built_in
-from harness.training.transforms import choose, first_working
-from harness.xtts.directory import ModelDirectory
-from harness.xtts.features import FeatureExtractor
+from cufft_harness.audio import read_mono
+from cufft_harness.dataset.metadata import built_in
+from cufft_harness.fft import inject
+from cufft_harness.probes.outcome import Outcome, Verdict
+from cufft_harness.tiers import Tier
+from cufft_harness.training.fft import choose, first_working
+from cufft_harness.xtts.directory import ModelDirectory
+from cufft_harness.xtts.features import FeatureExtractor
 
 GOOD = Outcome(Verdict.PASS)
 TIERS = [Tier.NATIVE, Tier.BYPASS]

@@ -1,4 +1,4 @@
-"""harness.xtts: the same numbers as coqui's own code, from the same files."""
+"""cufft_harness.xtts: the same numbers as coqui's own code, from the same files."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from cufft_harness.audio import read_mono
+from cufft_harness.dataset.metadata import built_in
+from cufft_harness.errors import UserError
+from cufft_harness.weights import weights_digest
+from cufft_harness.xtts import registry, speech
+from cufft_harness.xtts.directory import ModelDirectory, gpt_state, load, replace_gpt
+from cufft_harness.xtts.export import export
+from cufft_harness.xtts.features import FeatureExtractor, conditioning_slice
+from cufft_harness.xtts.tiny import build
 from TTS.tts.layers.tortoise.arch_utils import TorchMelSpectrogram
 from TTS.tts.models.xtts import Xtts
-
-from harness.audio import read_mono
-from harness.errors import UserError
-from harness.training.metadata import built_in
-from harness.weights import weights_digest
-from harness.xtts import registry, speech
-from harness.xtts.directory import ModelDirectory, gpt_state, load, replace_gpt
-from harness.xtts.export import export
-from harness.xtts.features import FeatureExtractor, conditioning_slice
-from harness.xtts.tiny import build
 
 CLIP = built_in() / "wavs" / "pt_01.ogg"
 TEXT = "Olá, este é um teste."

@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from harness import processes
+from cufft_harness import processes
 
 SOURCES = Path(__file__).parent / "src"
 LIBRARY = "libcuda.so.1"

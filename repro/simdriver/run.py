@@ -12,8 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import processes
-from harness.cufft import CufftResult
+from cufft_harness import processes
+from cufft_harness.cufft import CufftResult
+
 from repro.simdriver.experiments import FAULTS, SHAPES, Experiment, knobs
 
 CHILD = Path(__file__).with_name("child.py")

@@ -1,6 +1,6 @@
 """Children that behave badly, each in one way: ``python children.py BEHAVIOUR RESULT DEVICE NAME...``.
 
-They stand in for `harness.probes.child`; the first experiment misbehaves, the others pass.
+They stand in for `cufft_harness.probes.child`; the first experiment misbehaves, the others pass.
 """
 
 import ctypes

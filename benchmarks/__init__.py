@@ -1,1 +1,0 @@
-"""Measurements; `pytest benchmarks --benchmark-enable` runs them, `python -m benchmarks.fft_table` writes a table."""

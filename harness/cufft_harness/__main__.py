@@ -1,0 +1,5 @@
+"""`python -m cufft_harness` is `cufft-harness`."""
+
+from cufft_harness.cli.app import main
+
+main()

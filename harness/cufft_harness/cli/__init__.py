@@ -1,0 +1,26 @@
+"""One module per subcommand: its arguments, and the call that does the work. Heavy imports stay inside `command`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from cufft_harness.errors import MachineError
+
+
+@contextmanager
+def extra(name: str) -> Iterator[None]:
+    """Around imports that need the packages of an extra; says on a terminal that they take a while.
+
+    Raises:
+        MachineError: one of them is not installed.
+    """
+    if sys.stderr.isatty():
+        typer.echo("loading PyTorch and TTS ...", err=True)
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MachineError(f"{error.name} is not installed.", f"pip install 'cufft-harness[{name}]'") from error

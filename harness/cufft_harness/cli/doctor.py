@@ -1,0 +1,68 @@
+"""`cufft-harness doctor`: examine this machine and name the cause."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from cufft_harness.doctor.examination import Examination
+
+
+def command(
+    quick: Annotated[bool, typer.Option("--quick", help="Only the control and the STFTs: seconds.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown for an issue tracker.")] = False,
+    issue: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Also write issue.md, environment.json and a self-contained repro.py there."),
+    ] = None,
+) -> int:
+    """Examine this machine: driver, libraries, FFTs; name the cause of what fails, and the fix.
+
+    Every experiment runs in a child process with a time limit, so a hang or a crash is a result.
+
+    Exit codes: 0 healthy; 3 cuFFT is broken but matrix products work, so there is a fallback on the GPU; 4 broken;
+    5 could not be tested (no usable GPU, or no PyTorch); 2 wrong use.
+    """
+    from cufft_harness.doctor.issue import refuse_unfit, write_issue
+
+    if issue is not None:
+        refuse_unfit(issue)
+    examination = _examine(quick, quiet=as_json or as_markdown)
+    if as_json:
+        import json
+
+        from cufft_harness.doctor.report import as_json as to_json
+
+        typer.echo(json.dumps(to_json(examination), indent=2))
+    elif as_markdown:
+        from cufft_harness.doctor.report import markdown
+
+        typer.echo(markdown(examination))
+    else:
+        from rich.console import Console
+
+        from cufft_harness.doctor.report import show
+
+        show(examination, Console())
+    if issue is not None:
+        written = write_issue(examination, issue)
+        typer.echo(f"written: {', '.join(map(str, written))}", err=True)
+    return examination.status.exit_code
+
+
+def _examine(quick: bool, quiet: bool) -> Examination:
+    """Examine with a line on stderr that says what has just been found."""
+    from rich.console import Console
+
+    from cufft_harness.doctor.examination import examine
+
+    console = Console(stderr=True, quiet=quiet)
+    with console.status("asking the driver, starting PyTorch ...") as status:
+        return examine(
+            quick=quick,
+            on_outcome=lambda probe, outcome: status.update(f"{probe.title}: {outcome.verdict}; going on ..."),
+        )

@@ -1,0 +1,135 @@
+"""Run everything and come to a conclusion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from cufft_harness.diagnosis.facts import Evidence
+from cufft_harness.diagnosis.from_probes import bad, observe
+from cufft_harness.diagnosis.rules import Finding, rank
+from cufft_harness.driver import DriverReport, SystemReport, probe_driver, read_system
+from cufft_harness.probes.outcome import Outcome, Verdict
+from cufft_harness.probes.registry import PROBES, Probe, Role
+from cufft_harness.probes.runner import OnOutcome, Results, run_probes
+
+
+class Status(str, Enum):
+    """The conclusion. The exit codes are a contract: programs may rely on them."""
+
+    HEALTHY = "healthy"
+    FALLBACK = "broken-with-fallback"
+    BROKEN = "broken"
+    NOT_TESTED = "could-not-test"
+
+    def __str__(self) -> str:
+        return self.value
+
+    @property
+    def exit_code(self) -> int:
+        """0 healthy, 3 cuFFT is broken but the GPU is not, 4 broken, 5 there was no GPU to test."""
+        return {Status.HEALTHY: 0, Status.FALLBACK: 3, Status.BROKEN: 4, Status.NOT_TESTED: 5}[self]
+
+    @property
+    def words(self) -> str:
+        """The conclusion in a sentence."""
+        return {
+            Status.HEALTHY: "cuFFT works on this machine.",
+            Status.FALLBACK: "cuFFT is broken, the GPU is not: FFTs by matrix products keep the work on the GPU.",
+            Status.BROKEN: "This cannot be used as it is, with or without cuFFT.",
+            Status.NOT_TESTED: "cuFFT could not be tested here.",
+        }[self]
+
+
+@dataclass(frozen=True)
+class Examination:
+    """Everything that was found out.
+
+    Attributes:
+        device: the torch device that the experiments ran on.
+        findings: causes, best first; empty if nothing is wrong.
+        warnings: what works now but will not with another PyTorch build, one sentence each.
+    """
+
+    device: str
+    system: SystemReport
+    driver: DriverReport
+    results: Results
+    evidence: Evidence
+    findings: tuple[Finding, ...]
+    status: Status
+    warnings: tuple[str, ...] = ()
+
+
+def examine(*, quick: bool = False, on_outcome: OnOutcome = lambda probe, outcome: None) -> Examination:
+    """Examine this machine.
+
+    Args:
+        quick: only the control and the STFTs.
+        on_outcome: called with each outcome as soon as it is known.
+    """
+    system = read_system()
+    driver = probe_driver()
+    no_gpu = why_no_gpu(system, driver)
+    device = "cpu" if no_gpu else "cuda"
+    probes = [probe for probe in PROBES if probe.quick or not quick]
+    if system.torch is None:
+        results = Results(
+            {probe.name: Outcome(Verdict.NOT_TESTED, None, "PyTorch is not installed") for probe in probes}
+        )
+    else:
+        results = run_probes(probes, device, no_gpu=no_gpu, on_outcome=on_outcome)
+    return conclude(device, system, driver, results, probes)
+
+
+def why_no_gpu(system: SystemReport, driver: DriverReport) -> str:
+    """Why no experiment can use a GPU; empty if one can."""
+    if "+rocm" in (system.torch or ""):
+        return ""  # an AMD card has no libcuda
+    if "+cpu" in (system.torch or ""):
+        return "this PyTorch is built for the CPU only"
+    if driver.died:
+        return f"the CUDA driver does not work: {driver.died}"
+    if not driver.present:
+        return "there is no CUDA driver here (libcuda.so.1)"
+    if not driver.devices:
+        return driver.problem or "there is no CUDA device"
+    return ""
+
+
+def conclude(
+    device: str,
+    system: SystemReport,
+    driver: DriverReport,
+    results: Results,
+    probes: list[Probe] | tuple[Probe, ...] = PROBES,
+) -> Examination:
+    """Put the facts together: evidence, causes, status."""
+    evidence = observe(system, driver, results)
+    status = _status(device, driver, results, probes)
+    findings = () if status is Status.HEALTHY else rank(evidence)
+    names = evidence.names()
+    warnings = []
+    if status is Status.HEALTHY and ("ptx-load-failed" in names or "jit-library-absent" in names):
+        warnings.append(
+            "The driver's PTX JIT compiler does not work: a PyTorch for CUDA 12 or later would fail in FFTs."
+        )
+    if status is Status.HEALTHY and "cufft-not-pinned" in names:
+        warnings.append(evidence.says("cufft-not-pinned") + ".")
+    return Examination(device, system, driver, results, evidence, findings, status, tuple(warnings))
+
+
+def _status(device: str, driver: DriverReport, results: Results, probes: list[Probe] | tuple[Probe, ...]) -> Status:
+    outcomes = results.outcomes
+    if driver.died or results.environment.get("import_error"):
+        return Status.BROKEN
+    control = [outcomes[probe.name] for probe in probes if probe.role is Role.CONTROL]
+    health = [outcomes[probe.name] for probe in probes if probe.role is Role.HEALTH]
+    if any(map(bad, control)):
+        return Status.BROKEN
+    if device == "cpu" or all(outcome.verdict is Verdict.NOT_TESTED for outcome in (*control, *health)):
+        return Status.BROKEN if any(map(bad, health)) else Status.NOT_TESTED
+    if not any(map(bad, health)):
+        return Status.HEALTHY
+    fallback = [outcomes[probe.name] for probe in probes if probe.role is Role.FALLBACK]
+    return Status.BROKEN if any(map(bad, fallback)) else Status.FALLBACK

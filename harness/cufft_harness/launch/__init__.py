@@ -1,0 +1,1 @@
+"""What `cufft-harness run` does inside the program that it runs."""

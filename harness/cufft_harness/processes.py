@@ -1,0 +1,152 @@
+"""Child processes: started in a process group of their own, never waited for without a limit, ended by a ladder.
+
+The ladder is interrupt, terminate, kill, each with a little time. A process stuck inside the driver (uninterruptible
+sleep) survives even SIGKILL; that is reported as *unkillable*, not waited for.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+LADDER = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What became of a child.
+
+    Attributes:
+        returncode: exit status; negative is the signal that ended it; None if it could not be killed.
+        timed_out: the time limit ran out before the child ended by itself.
+        seconds: wall-clock time from start to end.
+    """
+
+    returncode: int | None
+    timed_out: bool
+    seconds: float
+    stdout: str
+    stderr: str
+
+    @property
+    def unkillable(self) -> bool:
+        """The child is still there although it was sent SIGKILL."""
+        return self.returncode is None
+
+
+def start(
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    stdin: int | None = subprocess.DEVNULL,
+    stdout: int | None = subprocess.PIPE,
+    stderr: int | None = subprocess.PIPE,
+) -> subprocess.Popen[bytes]:
+    """Start `command` (a list, never a shell string) as the leader of a new session and process group."""
+    return subprocess.Popen(
+        list(command), env=env, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True
+    )
+
+
+def end(process: subprocess.Popen[bytes], grace_s: float = 2.0) -> bool:
+    """End the child and its whole process group; True when it is gone, False when it is unkillable.
+
+    Args:
+        process: a child made by `start`.
+        grace_s: seconds to wait after each signal.
+    """
+    for signal_number in LADDER:
+        if process.poll() is not None:
+            break
+        _signal_group(process.pid, signal_number)
+        try:
+            process.wait(grace_s)
+        except subprocess.TimeoutExpired:
+            continue
+    # Grandchildren may outlive the leader: the group still exists until the last of them is gone.
+    _signal_group(process.pid, signal.SIGKILL)
+    return process.poll() is not None
+
+
+def run(
+    command: Sequence[str],
+    *,
+    timeout_s: float,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    grace_s: float = 2.0,
+) -> Finished:
+    """Run `command` to its end or to the time limit, then end it; what it wrote is kept either way."""
+    began = time.monotonic()
+    process = start(command, env=env, cwd=cwd)
+    timed_out = False
+    try:
+        out, err = process.communicate(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        timed_out = True
+        end(process, grace_s)
+        try:
+            out, err = process.communicate(timeout=grace_s)
+        except subprocess.TimeoutExpired as still:  # unkillable, or a grandchild in its own session holds the pipe
+            out, err = still.stdout or b"", still.stderr or b""
+    except BaseException:
+        end(process, grace_s)
+        raise
+    else:
+        _signal_group(process.pid, signal.SIGKILL)
+    return Finished(
+        process.poll(), timed_out, time.monotonic() - began, out.decode(errors="replace"), err.decode(errors="replace")
+    )
+
+
+_FORWARDED = frozenset(
+    {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH}
+)
+
+
+def run_in_foreground(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
+    """Run `command` as if it were this process: same terminal, same standard streams, same process group.
+
+    Signals sent to this process go on to the child, which decides what they mean; those of the terminal (Ctrl-C) reach
+    it without our help. There is no time limit. Call it from the main thread of a process that has no other.
+
+    Returns:
+        The exit status; negative is the signal that ended the child.
+    """
+    watched = _FORWARDED | {signal.SIGCHLD}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, watched)
+    try:
+        process = subprocess.Popen(
+            list(command), env=env, preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        )
+        while process.poll() is None:
+            arrived = signal.sigwaitinfo(watched)
+            if arrived.si_signo != signal.SIGCHLD and arrived.si_code <= 0:  # positive: sent by the kernel, to us all
+                process.send_signal(arrived.si_signo)
+        return process.returncode
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def end_by_signal(number: int) -> NoReturn:
+    """End this process by a signal, as a shell expects of one whose child was ended so; no core file of our own."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    if number not in (signal.SIGKILL, signal.SIGSTOP):
+        signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    os._exit(128 + number)  # only if the signal was not deadly
+
+
+def _signal_group(group: int, signal_number: signal.Signals) -> None:
+    try:
+        os.killpg(group, signal_number)
+    except (ProcessLookupError, PermissionError):
+        return

@@ -1,0 +1,116 @@
+"""Samples after the fact: from one checkpoint, or from all of a run, by the worker that samples during training."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cufft_harness.checkpoints import BEST, CheckpointFolder, load_for_sampling
+from cufft_harness.errors import MachineError, UserError
+from cufft_harness.files import expanded
+from cufft_harness.sampling.artefacts import SampleFolder
+from cufft_harness.sampling.supervisor import LONGEST_QUEUE, Order, Record, Spec, Supervisor
+from cufft_harness.tiers import placements
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a user's path turned out to be.
+
+    Attributes:
+        checkpoints: the files, oldest first; each was checked.
+        output: the run's output directory.
+        settings: those the run was trained with.
+    """
+
+    checkpoints: list[Path]
+    output: Path
+    settings: dict[str, Any]
+
+    def setting(self, name: str, *kinds: type) -> Any:
+        """One setting of the run, of one of these types.
+
+        Raises:
+            UserError: the checkpoint does not say, or says something else there.
+        """
+        value = self.settings.get(name)
+        if not isinstance(value, kinds):
+            raise UserError(f"{self.checkpoints[-1]} is of no run of `cufft-harness train`: it has no {name}.")
+        return value
+
+
+def find(path: Path) -> Found:
+    """Understand a checkpoint, a run's output directory, or its `checkpoints` folder.
+
+    Raises:
+        UserError: there is no checkpoint, or one is not valid.
+    """
+    path = expanded(path)
+    files = [path]
+    if path.is_dir():
+        folder = CheckpointFolder(path / "checkpoints" if (path / "checkpoints").is_dir() else path, make=False)
+        files = [folder.epoch_path(epoch) for epoch in folder.epochs()]
+        files = files or [file for file in [folder.folder / BEST] if file.is_file()]
+        if not files:
+            raise UserError(f"no checkpoint in {path}.", "Give a checkpoint, or the output directory of a run.")
+    settings = [load_for_sampling(file).settings for file in files]
+    return Found(files, files[0].resolve().parent.parent, settings[-1])
+
+
+def speak(
+    found: Found, model: Path, reference: Path, folder: Path, spec: Spec, device: str, tell: Callable[[Record], None]
+) -> list[Record]:
+    """Make a sample of every checkpoint found.
+
+    Args:
+        found: the checkpoints.
+        model: directory of the base model they were trained from.
+        reference: the clip whose voice to use.
+        folder: gets the samples and their manifest.
+        spec: what to say.
+        device: "auto", "cuda" or "cpu".
+        tell: called with each record as it comes.
+
+    Raises:
+        MachineError: not one sample could be made; the reasons are in the manifest.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda, but PyTorch finds no usable GPU.", "`cufft-harness doctor` says why.")
+    accelerator = "cuda:0" if device != "cpu" and torch.cuda.is_available() else None
+    samples = SampleFolder(folder)
+    supervisor = Supervisor(model, samples, placements(accelerator), spec, folder / "sampler.log")
+    records: list[Record] = []
+
+    def report_progress() -> None:
+        for record in supervisor.news():
+            records.append(record)
+            tell(record)
+
+    try:
+        for number, checkpoint in enumerate(found.checkpoints, start=1):
+            while len(supervisor.pending_epochs()) > LONGEST_QUEUE:
+                supervisor.wait(0.2)
+                report_progress()
+            supervisor.order(Order(_epoch(checkpoint, number), checkpoint, reference))
+        while not supervisor.wait(0.2):
+            report_progress()
+    finally:
+        supervisor.close()
+        report_progress()
+    if not any(record.outcome == "made" for record in records):
+        raise MachineError(f"no sample could be made: {records[-1]}.", f"The reasons are in {samples.manifest}.")
+    return records
+
+
+def _epoch(checkpoint: Path, otherwise: int) -> int:
+    """The epoch a checkpoint was taken after, for the sample's name."""
+    named = re.search(r"epoch_(\d+)", checkpoint.name)
+    if named:
+        return int(named[1])
+    complete = load_for_sampling(checkpoint).complete_epochs
+    return complete or otherwise

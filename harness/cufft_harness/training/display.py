@@ -1,0 +1,212 @@
+"""What a run shows: a progress bar on a terminal, plain lines elsewhere, a log file and TensorBoard always."""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TextIO, cast
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from tensorboard.summary.writer.event_file_writer import _AsyncWriterThread
+from torch.utils.tensorboard import SummaryWriter
+
+from cufft_harness.audio import AudioError, read_mono
+from cufft_harness.sampling.artefacts import SAMPLE_RATE
+
+log = logging.getLogger("cufft_harness")
+
+LOG_BYTES = 10 << 20
+"""Length at which train.log is put aside as train.log.1; some forty thousand epochs with their samples."""
+LOGS_KEPT = 3
+
+if TYPE_CHECKING:
+    _StreamHandler = logging.StreamHandler[TextIO]
+else:
+    _StreamHandler = logging.StreamHandler
+
+
+class Display:
+    """The one voice of a run.
+
+    Args:
+        output: gets `train.log` and `tensorboard/`.
+        main: this is the main process; the others of a distributed run stay silent.
+    """
+
+    def __init__(self, output: Path, main: bool = True) -> None:
+        self.console = Console(file=cast(TextIO, _Patient(sys.stdout)), quiet=not main)
+        self._main = main
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self.console,
+            disable=not (main and self.console.is_terminal),
+        )
+        self._handlers = _handlers(output, self.console) if main else []
+        self._board: SummaryWriter | None = None
+        self._thread_failed = threading.excepthook
+        if main:
+            try:
+                self._board = SummaryWriter(str(output / "tensorboard"), max_queue=100, flush_secs=10)
+            except OSError as error:
+                log.warning("TensorBoard is switched off: %s", error)
+
+    def __enter__(self) -> Display:
+        log.setLevel(logging.INFO)
+        log.propagate = False
+        for handler in self._handlers:
+            log.addHandler(handler)
+        self._thread_failed, threading.excepthook = threading.excepthook, self._explain_thread
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+        self._to_board(lambda board: board.close())
+        threading.excepthook = self._thread_failed
+        for handler in self._handlers:
+            log.removeHandler(handler)
+            handler.close()
+        log.propagate = True
+
+    def say(self, message: str) -> None:
+        """Write one line to the screen and the log file."""
+        log.info(message)
+
+    @contextmanager
+    def steps(self, description: str, total: int, completed: int = 0) -> Iterator[Callable[..., None]]:
+        """Show a bar for some work; the function given takes how many steps were made and, if known, the loss."""
+        task = self._progress.add_task(description, total=total, completed=completed)
+
+        def advance(steps: int = 1, loss: float | None = None) -> None:
+            shown = description if loss is None else f"{description}  loss {loss:.3f}"
+            self._progress.update(task, advance=steps, description=shown)
+
+        try:
+            yield advance
+        finally:
+            self._progress.remove_task(task)
+
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        """Add values to TensorBoard; a full disk costs the curve, not the run."""
+
+        def write(board: SummaryWriter) -> None:
+            for name, value in values.items():
+                board.add_scalar(name, value, step)
+
+        self._to_board(write)
+
+    def sample(self, path: Path, epoch: int) -> None:
+        """Add a sample's audio to TensorBoard."""
+        try:
+            samples = read_mono(path, SAMPLE_RATE)
+        except AudioError as problem:
+            log.warning("%s is not shown in TensorBoard: %s", path, problem)
+            return
+        self._to_board(lambda board: board.add_audio("sample", samples[None], epoch, sample_rate=SAMPLE_RATE))
+
+    def _explain_thread(self, failure: threading.ExceptHookArgs) -> None:
+        """TensorBoard writes in a thread of its own; its disk trouble is one line, as everybody else's."""
+        if isinstance(failure.thread, _AsyncWriterThread) and isinstance(failure.exc_value, OSError):
+            log.warning("TensorBoard cannot write: %s", failure.exc_value)
+        else:
+            self._thread_failed(failure)
+
+    def _to_board(self, write: Callable[[SummaryWriter], object]) -> None:
+        if self._board is None:
+            return
+        try:
+            write(self._board)
+        except OSError as error:
+            log.warning("TensorBoard is switched off: %s", error)
+            self._board = None
+
+
+class _Patient:
+    """A stream for a terminal that may go away (a closed window, a lost connection): what it shows is then lost."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write, if there is still somebody to read it."""
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, if there is still somebody to read it."""
+        with suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+class _LogFile(logging.handlers.RotatingFileHandler):
+    """The log file; one that can no longer be written costs the log, not the run, and is told once.
+
+    One that cannot be put aside (its folder is read-only, say) goes on getting longer: better that than lines lost.
+    """
+
+    _told = False
+
+    def doRollover(self) -> None:  # noqa: N802 - logging's name
+        """Put the file aside and begin a new one, where the disk allows it."""
+        try:
+            super().doRollover()
+        except OSError:
+            self._tell("put aside")
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Say why, on the first line that was lost."""
+        self._tell("write")
+
+    def _tell(self, what: str) -> None:
+        """Say once what cannot be done, if there is still somebody to say it to."""
+        if not self._told:
+            self._told = True
+            with suppress(OSError):
+                sys.stderr.write(f"cannot {what} {self.baseFilename}: {sys.exc_info()[1]}\n")
+
+
+class _Screen(_StreamHandler):
+    """Plain lines for a screen that is no terminal; one that went away (`| head`) costs the lines, not the run."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Nothing can be said where nobody listens; the log file has it all."""
+
+
+def _handlers(output: Path, console: Console) -> list[logging.Handler]:
+    file = _LogFile(output / "train.log", maxBytes=LOG_BYTES, backupCount=LOGS_KEPT, encoding="utf-8")
+    file.setFormatter(_Escaped("%(asctime)s %(levelname)s %(message)s"))
+    screen: logging.Handler
+    if console.is_terminal:
+        screen = RichHandler(console=console, show_path=False, show_level=False, log_time_format="%H:%M:%S")
+        screen.setFormatter(_Escaped("%(message)s"))
+    else:
+        screen = _Screen(sys.stdout)
+        screen.setFormatter(_Escaped("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+    return [file, screen]
+
+
+class _Escaped(logging.Formatter):
+    """Names and texts from outside must not steer the terminal or rich's markup."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return "".join(character if character.isprintable() or character == "\n" else "?" for character in text)

@@ -1,0 +1,142 @@
+"""Everything before the first step: model, checked data set, cached features. A user's mistakes show here."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from cufft_harness.dataset.audit import Audited, Clip, Limits, audit
+from cufft_harness.dataset.batches import Batches
+from cufft_harness.dataset.features import FeatureCache
+from cufft_harness.dataset.metadata import read_data_set
+from cufft_harness.errors import UserError, printable
+from cufft_harness.files import atomic_path
+from cufft_harness.sampling import injection as rehearsal
+from cufft_harness.training.display import Display
+from cufft_harness.training.fft import Transforms, choose
+from cufft_harness.training.loop import Data
+from cufft_harness.training.settings import Settings
+from cufft_harness.xtts.directory import ModelDirectory, gpt_for_training, load
+from cufft_harness.xtts.features import FeatureExtractor
+from cufft_harness.xtts.loss import TrainingModel
+from cufft_harness.xtts.registry import resolve
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that exists before the first step.
+
+    Attributes:
+        audited: the clips to train and validate on.
+        model: the base model's directory.
+        voices: clips whose voice samples may use, in order.
+    """
+
+    settings: Settings
+    model: ModelDirectory
+    audited: Audited
+    data: Data
+    training_model: TrainingModel
+    voices: list[Path]
+
+
+def prepare(settings: Settings, output: Path, device: torch.device, display: Display) -> Prepared:
+    """Model, checked data set and cached features; every user error shows here, before any training."""
+    began = time.perf_counter()
+    rehearsal.parse(settings.inject)
+    data_set = read_data_set(settings.data, settings.language, settings.validation_fraction)
+    if settings.sample_reference is not None and not settings.sample_reference.expanduser().is_file():
+        raise UserError(f"no reference clip at {settings.sample_reference}.")
+    display.say(f"training on {_describe(device)}; model {settings.model}; data {data_set.root}; output {output}")
+    model = resolve(settings.model, output, settings.accept_licence)
+    xtts = load(model)
+    _check_sample_text(settings, xtts.tokenizer.encode, int(xtts.args.gpt_max_text_tokens))
+    most_seconds = (int(xtts.args.gpt_max_audio_tokens) - 4) * 1024 / 22_050
+    limits = Limits(
+        max_seconds=min(settings.max_clip_seconds, most_seconds),
+        max_tokens=int(xtts.args.gpt_max_text_tokens),
+        unknown_token=xtts.tokenizer.tokenizer.token_to_id("[UNK]"),
+    )
+    rows = len(data_set.train) + len(data_set.validation)
+    with display.steps("checking clips", rows) as advance:
+        audited = audit(data_set, xtts.tokenizer.encode, limits, advance)
+    _report_rejected(audited, output, display)
+    clips = audited.train[: settings.max_train_samples], audited.validation[: settings.max_val_samples]
+    data, transforms = _batches(settings, model, output, device, clips, display)
+    voices = [settings.sample_reference.expanduser()] if settings.sample_reference else _voices(clips, settings)
+    display.say(
+        f"{len(clips[0])} clips to train on, {len(clips[1])} to validate on, {len(audited.rejected)} left out; "
+        f"training mels: {transforms}; ready after {time.perf_counter() - began:.1f} s"
+    )
+    return Prepared(settings, model, audited, data, TrainingModel(gpt_for_training(xtts)), voices)
+
+
+def _describe(device: torch.device) -> str:
+    """The device in words a user knows."""
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)} ({device})"
+    return "the CPU" if torch.cuda.is_available() else "the CPU (PyTorch finds no usable GPU)"
+
+
+def _check_sample_text(settings: Settings, encode: Callable[[str, str], list[int]], limit: int) -> None:
+    try:
+        tokens = len(encode(settings.sample_text.strip().lower(), settings.sample_language))
+    except Exception as error:
+        raise UserError(f"the sample text cannot be tokenized as `{settings.sample_language}`: {error}") from error
+    if tokens >= limit:
+        raise UserError(
+            f"the sample text has {tokens} tokens, XTTS takes fewer than {limit}.", "Shorten --sample-text."
+        )
+
+
+def _voices(clips: tuple[list[Clip], list[Clip]], settings: Settings) -> list[Path]:
+    if settings.cycle_references:
+        return [clip.path for clip in (*clips[1], *clips[0])]
+    fitting = [clip.path for clip in clips[1] if clip.row.language == settings.sample_language]
+    return (fitting or [clip.path for clip in clips[1]])[:1]
+
+
+def _report_rejected(audited: Audited, output: Path, display: Display) -> None:
+    """Name each row that is left out; many of them in a file only, and its name on the screen."""
+    rejected = audited.rejected
+    with atomic_path(output / "rejected.tsv") as path, path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, dialect="excel-tab")
+        writer.writerow(["row", "clip", "reason"])
+        writer.writerows([item.row.source, printable(item.row.clip), item.reason] for item in rejected)
+    for item in rejected[:20]:
+        display.say(f"left out: {item}")
+    if len(rejected) > 20:
+        display.say(f"left out: {len(rejected) - 20} more, all in {output / 'rejected.tsv'}")
+
+
+def _batches(
+    settings: Settings,
+    model: ModelDirectory,
+    output: Path,
+    device: torch.device,
+    clips: tuple[list[Clip], list[Clip]],
+    display: Display,
+) -> tuple[Data, Transforms]:
+    transforms = choose(settings.fft, device)
+    extractor = FeatureExtractor(model, transforms.device, transforms.context)
+    cache = FeatureCache(output / "cache", extractor.identity())
+    with display.steps("computing features", len(clips[0]) + len(clips[1])) as advance:
+        cache.fill([*clips[0], *clips[1]], lambda: extractor, advance)
+
+    def batches(part: list[Clip], training: bool) -> Batches:
+        return Batches(
+            part,
+            cache,
+            batch_size=settings.batch_size,
+            seed=settings.seed,
+            silence=extractor.silence(),
+            hop_length=extractor.hop_length,
+            training=training,
+        )
+
+    return Data(batches(clips[0], True), batches(clips[1], False)), transforms

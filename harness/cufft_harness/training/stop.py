@@ -1,0 +1,51 @@
+"""Ctrl-C, SIGTERM, a closed terminal: note the wish, finish the step, save, leave. A second Ctrl-C ends at once."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType, TracebackType
+from typing import Any
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class StopRequest:
+    """Within its `with`, the signals set `signal` instead of ending the process.
+
+    Raises:
+        KeyboardInterrupt: from a second Ctrl-C, and again at the end of the `with`, where a library took the first for
+            an error of its own: coqui's `Xtts.load_checkpoint` does.
+    """
+
+    def __init__(self) -> None:
+        self.signal: signal.Signals | None = None
+        self._insisted = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> StopRequest:
+        self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        if self._insisted and isinstance(error, Exception):
+            raise KeyboardInterrupt from error
+
+    @property
+    def wanted(self) -> bool:
+        """Somebody asked the run to stop."""
+        return self.signal is not None
+
+    @property
+    def exit_code(self) -> int:
+        """What a shell expects of a program ended by this signal."""
+        return 128 + (self.signal or 0)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is not None and number == signal.SIGINT:
+            self._insisted = True
+            raise KeyboardInterrupt
+        self.signal = signal.Signals(number)

@@ -1,1 +1,0 @@
-"""Fine-tuning: settings -> data set -> training -> checkpoints; every checkpoint goes on to `harness.sampling`."""

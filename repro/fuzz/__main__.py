@@ -1,0 +1,146 @@
+"""`nox -s fuzz`: the log reader, audio intake and settings, each fuzzed for a while.
+
+    python -m repro.fuzz --seconds 60 --only log,wav --results repro/results --keep
+
+An input that breaks a promise is written to build/fuzz and makes the exit status 1. Mend what it shows, and put it into
+the target's corpus under a name that begins with `found-`: `tests/test_fuzz.py` replays the corpus.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from repro.fuzz.seeds import seeds, words
+from repro.fuzz.targets import TARGETS
+from repro.report.store import RunFile
+
+HERE = Path(__file__).parent
+CORPUS, FINDINGS = HERE / "corpus", Path("build") / "fuzz"
+LONGEST_INPUT = 4096
+INPUT_LIMIT = 10
+"""Seconds one input may take: a pattern that backtracks for ever is a finding, too."""
+KEPT_BYTES = 60_000
+"""Of each target's corpus, the smallest inputs up to so many bytes in all."""
+COLUMNS = {
+    "target": "target",
+    "executions": "inputs tried",
+    "edges": "edges reached",
+    "corpus": "inputs kept",
+    "broken": "broken now",
+    "mended": "found and mended before",
+}
+WHAT = {"log": "pasted logs (`diagnose`)", "wav": "audio", "settings": "settings files and variables"}
+
+
+@dataclass(frozen=True)
+class Fuzzed:
+    """What came of one target: inputs tried, edges of the code reached, files with findings, and the traceback."""
+
+    executions: int
+    edges: int
+    findings: list[Path]
+    traceback: str
+
+
+def main() -> int:
+    """Read the arguments, fuzz each target, write the results."""
+    parser = argparse.ArgumentParser(prog="python -m repro.fuzz", description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=int, default=60, help="For each target.")
+    parser.add_argument("--only", default=",".join(TARGETS), help=f"Of {', '.join(TARGETS)}.")
+    parser.add_argument("--keep", action="store_true", help="Renew the corpus with what was found interesting.")
+    parser.add_argument("--results", type=Path, help="Folder for the results file.")
+    arguments = parser.parse_args()
+    rows, broken = [], 0
+    for target in arguments.only.split(","):
+        with tempfile.TemporaryDirectory(prefix="fuzz-") as name:
+            fuzzed = fuzz(target, arguments.seconds, Path(name))
+            if arguments.keep:
+                keep(target, Path(name))
+        corpus = list((CORPUS / target).iterdir())
+        mended = sum(path.name.startswith("found-") for path in corpus)
+        broken += len(fuzzed.findings)
+        row = {"target": WHAT[target], "executions": fuzzed.executions, "edges": fuzzed.edges, "corpus": len(corpus)}
+        rows.append(row | {"broken": len(fuzzed.findings), "mended": mended})
+        sys.stdout.write(f"{target}: {fuzzed.executions} inputs, {fuzzed.edges} edges\n")
+        for path in fuzzed.findings:
+            sys.stdout.write(f"BROKEN: {path}\n{fuzzed.traceback}\n")
+        sys.stdout.flush()
+    if arguments.results:
+        note = (
+            f"`nox -s fuzz -- --seconds {arguments.seconds}` with atheris {importlib.metadata.version('atheris')}, one "
+            f"core, inputs of at most {LONGEST_INPUT} bytes. Broken is what raises anything but the program's own "
+            f"errors, answers with more than one printable line, takes over {INPUT_LIMIT} s or two gigabytes."
+        )
+        facts = {"title": "Fuzzing of what reads files from outside", "note": note, "columns": COLUMNS}
+        file = RunFile(arguments.results, "resilience-fuzz", "resilience", facts)
+        file.extend(rows)
+        file.finish()
+    return 1 if broken else 0
+
+
+def fuzz(target: str, seconds: int, folder: Path) -> Fuzzed:
+    """Fuzz one target in a process of its own.
+
+    Args:
+        folder: gets `corpus`, what libFuzzer found interesting beside the inputs it began with.
+
+    Raises:
+        RuntimeError: the fuzzer itself could not run.
+    """
+    begin, corpus, dictionary = folder / "begin", folder / "corpus", folder / "words"
+    begin.mkdir()
+    corpus.mkdir()
+    FINDINGS.mkdir(parents=True, exist_ok=True)
+    for number, content in enumerate(seeds(target)):
+        (begin / str(number)).write_bytes(content)
+    dictionary.write_text("\n".join(words(target)), encoding="utf-8")
+    before = set(FINDINGS.iterdir())
+    flags = [
+        f"-max_total_time={seconds}",
+        f"-max_len={LONGEST_INPUT}",
+        f"-timeout={INPUT_LIMIT}",
+        f"-dict={dictionary}",
+    ]
+    flags.append("-print_final_stats=1")
+    output = _run(target, [corpus, CORPUS / target, begin], [*flags, f"-artifact_prefix={FINDINGS}/{target}-"], folder)
+    tried = re.findall(r"^stat::number_of_executed_units: +(\d+)", output, re.MULTILINE)
+    edges = re.findall(r" cov: (\d+)", output)
+    if not (tried and edges):
+        raise RuntimeError(f"fuzzing {target}: {output[-2000:]}")
+    exception = output.partition(" === Uncaught Python exception: ===")[2].partition("\n==")[0]
+    return Fuzzed(int(tried[-1]), int(edges[-1]), sorted(set(FINDINGS.iterdir()) - before), exception.strip())
+
+
+def keep(target: str, folder: Path) -> None:
+    """Renew the corpus: what reaches all that is reached, the smallest first; what was found broken once stays."""
+    merged = folder / "merged"
+    merged.mkdir()
+    _run(target, [merged, folder / "begin", CORPUS / target, folder / "corpus"], ["-merge=1"], folder)
+    for old in CORPUS.joinpath(target).iterdir():
+        if not old.name.startswith("found-"):
+            old.unlink()
+    size = 0
+    for path in sorted(merged.iterdir(), key=lambda path: path.stat().st_size):
+        size += path.stat().st_size
+        if size > KEPT_BYTES:
+            break
+        (CORPUS / target / path.name[:12]).write_bytes(path.read_bytes())
+
+
+def _run(target: str, corpora: list[Path], flags: list[str], folder: Path) -> str:
+    command = [sys.executable, str(HERE / "child.py"), target, *map(str, corpora), *flags]
+    environment = os.environ | {"TMPDIR": str(folder)}
+    run = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    return run.stdout.decode(errors="replace")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

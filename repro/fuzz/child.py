@@ -1,0 +1,25 @@
+"""One target under libFuzzer: ``python fuzz/child.py TARGET CORPUS -flags``. It ends with the first broken promise."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+import atheris
+
+sys.path.insert(0, str(Path(__file__).parent.parent.parent))
+
+# our own code, and what parses TOML for it, so that inputs get past the syntax
+with atheris.instrument_imports(include=["cufft_harness", "tomllib", "pydantic_settings"]):
+    from repro.fuzz import targets
+
+if __name__ == "__main__":
+    name = sys.argv.pop(1)
+    for variable in [one for one in os.environ if one.startswith(targets.PREFIX)]:
+        del os.environ[variable]
+    # to merge corpora, libFuzzer runs its own first argument again, with a shell
+    sys.argv[0] = shlex.join([sys.executable, __file__, name])
+    atheris.Setup(sys.argv, targets.TARGETS[name])
+    atheris.Fuzz()
