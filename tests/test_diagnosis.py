@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from cufft_harness.cufft import CufftResult
-from cufft_harness.diagnosis import environment, hardware, reading, source
+from cufft_harness.diagnosis import environment, from_text, hardware, log_input
 from cufft_harness.diagnosis.catalogue import catalogue
 from cufft_harness.diagnosis.environment import environment_of
 from cufft_harness.diagnosis.from_text import read_log
@@ -211,7 +211,7 @@ def _repeats(tree):
 def _patterns():
     for name, sign in load("signs.toml").items():
         yield from ((name, pattern) for pattern in sign.get("patterns", ()))
-    for module in (environment, hardware, reading, source):
+    for module in (environment, hardware, from_text, log_input):
         for name, value in vars(module).items():
             if isinstance(value, re.Pattern):
                 yield f"{module.__name__}.{name}", value.pattern

@@ -194,7 +194,7 @@ def test_cells_keep_the_verdicts_apart(native, bypass, text):
 def test_missing_folder_is_one_line(tmp_path):
     """A wrong --results is the user's error, with advice."""
     with pytest.raises(UserError, match=r"no results: .* is not a folder"):
-        write_report(tmp_path / "nowhere")
+        write_report(tmp_path / "nowhere", tmp_path / "REPORT.md")
 
 
 def test_committed_report_is_that_of_the_committed_results():
