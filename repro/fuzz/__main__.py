@@ -3,7 +3,7 @@
     python -m repro.fuzz --seconds 60 --only log,wav --results repro/results --keep
 
 An input that breaks a promise is written to build/fuzz and makes the exit status 1. Mend what it shows, and put it into
-the target's corpus under a name that begins with `found-`: `tests/test_fuzz.py` replays the corpus.
+`corpus/TARGET/` under a name that begins with `found-`: `tests/test_fuzz.py` replays the corpus.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from repro.fuzz import corpus
 from repro.fuzz.seeds import seeds, words
 from repro.fuzz.targets import TARGETS
 from repro.report.store import RunFile
 
 HERE = Path(__file__).parent
-CORPUS, FINDINGS = HERE / "corpus", Path("build") / "fuzz"
+FINDINGS = Path("build") / "fuzz"
 LONGEST_INPUT = 4096
 INPUT_LIMIT = 10
 """Seconds one input may take: a pattern that backtracks for ever is a finding, too."""
@@ -64,10 +65,10 @@ def main() -> int:
             fuzzed = fuzz(target, arguments.seconds, Path(name))
             if arguments.keep:
                 keep(target, Path(name))
-        corpus = list((CORPUS / target).iterdir())
-        mended = sum(path.name.startswith("found-") for path in corpus)
+        mended = len(corpus.found(target))
         broken += len(fuzzed.findings)
-        row = {"target": WHAT[target], "executions": fuzzed.executions, "edges": fuzzed.edges, "corpus": len(corpus)}
+        inputs = mended + len(corpus.kept(target))
+        row = {"target": WHAT[target], "executions": fuzzed.executions, "edges": fuzzed.edges, "corpus": inputs}
         rows.append(row | {"broken": len(fuzzed.findings), "mended": mended})
         sys.stdout.write(f"{target}: {fuzzed.executions} inputs, {fuzzed.edges} edges\n")
         for path in fuzzed.findings:
@@ -90,14 +91,15 @@ def fuzz(target: str, seconds: int, folder: Path) -> Fuzzed:
     """Fuzz one target in a process of its own.
 
     Args:
-        folder: gets `corpus`, what libFuzzer found interesting beside the inputs it began with.
+        folder: gets `kept`, the corpus, and `new`, what libFuzzer found interesting beside it.
 
     Raises:
         RuntimeError: the fuzzer itself could not run.
     """
-    begin, corpus, dictionary = folder / "begin", folder / "corpus", folder / "words"
+    begin, new, dictionary = folder / "begin", folder / "new", folder / "words"
     begin.mkdir()
-    corpus.mkdir()
+    new.mkdir()
+    kept = corpus.lay_out(target, folder / "kept")
     FINDINGS.mkdir(parents=True, exist_ok=True)
     for number, content in enumerate(seeds(target)):
         (begin / str(number)).write_bytes(content)
@@ -110,7 +112,7 @@ def fuzz(target: str, seconds: int, folder: Path) -> Fuzzed:
         f"-dict={dictionary}",
     ]
     flags.append("-print_final_stats=1")
-    output = _run(target, [corpus, CORPUS / target, begin], [*flags, f"-artifact_prefix={FINDINGS}/{target}-"], folder)
+    output = _run(target, [new, kept, begin], [*flags, f"-artifact_prefix={FINDINGS}/{target}-"], folder)
     tried = re.findall(r"^stat::number_of_executed_units: +(\d+)", output, re.MULTILINE)
     edges = re.findall(r" cov: (\d+)", output)
     if not (tried and edges):
@@ -123,16 +125,14 @@ def keep(target: str, folder: Path) -> None:
     """Renew the corpus: what reaches all that is reached, the smallest first; what was found broken once stays."""
     merged = folder / "merged"
     merged.mkdir()
-    _run(target, [merged, folder / "begin", CORPUS / target, folder / "corpus"], ["-merge=1"], folder)
-    for old in CORPUS.joinpath(target).iterdir():
-        if not old.name.startswith("found-"):
-            old.unlink()
-    size = 0
+    _run(target, [merged, *(folder / name for name in ("begin", "kept", "new"))], ["-merge=1"], folder)
+    inputs: dict[str, bytes] = {}
     for path in sorted(merged.iterdir(), key=lambda path: path.stat().st_size):
-        size += path.stat().st_size
-        if size > KEPT_BYTES:
+        inputs[path.name[:12]] = path.read_bytes()
+        if sum(map(len, inputs.values())) > KEPT_BYTES:
+            inputs.pop(path.name[:12])
             break
-        (CORPUS / target / path.name[:12]).write_bytes(path.read_bytes())
+    corpus.keep(target, inputs)
 
 
 def _run(target: str, corpora: list[Path], flags: list[str], folder: Path) -> str:

@@ -1,15 +1,12 @@
-"""One target under libFuzzer: ``python fuzz/child.py TARGET CORPUS -flags``. It ends with the first broken promise."""
+"""One target under libFuzzer: ``child.py TARGET CORPUS -flags``. It ends with the first broken promise."""
 
 from __future__ import annotations
 
 import os
 import shlex
 import sys
-from pathlib import Path
 
 import atheris
-
-sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
 # our own code, and what parses TOML for it, so that inputs get past the syntax
 with atheris.instrument_imports(include=["cufft_harness", "tomllib", "pydantic_settings"]):
