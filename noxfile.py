@@ -26,9 +26,10 @@ nox.options.sessions = ["tests"]
 ROOT = Path(__file__).parent
 PYTHON = "3.11"
 CONSTRAINTS = "constraints.txt"
-TESTS = nox.project.dependency_groups(nox.project.load_toml(ROOT / "pyproject.toml"), "tests")
-FUZZ = nox.project.dependency_groups(nox.project.load_toml(ROOT / "pyproject.toml"), "fuzz")
-LINT = nox.project.dependency_groups(nox.project.load_toml(ROOT / "pyproject.toml"), "lint")
+TESTS, FUZZ, LINT, DOCS = (
+    nox.project.dependency_groups(nox.project.load_toml(ROOT / "pyproject.toml"), group)
+    for group in ("tests", "fuzz", "lint", "docs")
+)
 
 
 def _install(session: nox.Session, *packages: str, extras: str = "train,report") -> None:
@@ -65,11 +66,19 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=PYTHON)
 def lint(session: nox.Session) -> None:
-    """Ruff and strict mypy."""
+    """Ruff, strict mypy, and which part may import which."""
     _install(session, *LINT, *TESTS)
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
+    session.run("lint-imports")
+
+
+@nox.session(python=PYTHON, default=False)
+def docs(session: nox.Session) -> None:
+    """The documentation site, into build/site; `-- serve` shows it at 127.0.0.1:8000 and follows changes."""
+    _install(session, *DOCS)
+    session.run("mkdocs", *(session.posargs or ["build", "--strict"]))
 
 
 @nox.session(python=PYTHON, default=False)

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import torch
-from TTS.tts.models.xtts import Xtts
 
 from cufft_harness.audio import resample, write_pcm16
 from cufft_harness.checkpoints import load as load_checkpoint
@@ -24,6 +23,9 @@ from cufft_harness.tiers import Placement, Tier
 from cufft_harness.weights import weights_digest
 from cufft_harness.xtts import decode, speech
 from cufft_harness.xtts.directory import ModelDirectory, gpt_state, load, replace_gpt
+
+if TYPE_CHECKING:
+    from TTS.tts.models.xtts import Xtts
 
 MEMORY_TO_SPARE = 512 << 20
 """Free bytes wanted on a GPU besides the model's own: activations, the key-value cache, FFT plans and workspaces."""
