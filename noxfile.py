@@ -78,7 +78,8 @@ def lint(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """The documentation site, into build/site; `-- serve` shows it at 127.0.0.1:8000 and follows changes."""
     _install(session, *DOCS)
-    session.run("mkdocs", *(session.posargs or ["build", "--strict"]))
+    quiet = {"DISABLE_MKDOCS_2_WARNING": "true", "NO_MKDOCS_2_WARNING": "1"}
+    session.run("mkdocs", *(session.posargs or ["build", "--strict"]), env=quiet)
 
 
 @nox.session(python=PYTHON, default=False)

@@ -162,9 +162,10 @@ def guard(device: str | torch.device = "cuda", verify: bool = False, account: Ac
     Errors that are not cuFFT's are never touched.
 
     Args:
-        device: "cuda", "cpu" or any other device; without an index, all devices of the kind. verify: compare the
-        first results of each shape with products; some cuFFT releases compute wrong numbers silently. account: counts
-        what was caught; a new one, found as `.account`, if None.
+        device: "cuda", "cpu" or any other device; without an index, all devices of the kind.
+        verify: compare the first results of each shape with products; some cuFFT releases compute wrong numbers
+            silently.
+        account: counts what was caught; a new one, found as `.account`, if None.
     """
     return Guard(device, verify, account)
 
