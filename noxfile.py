@@ -15,7 +15,7 @@ from nox.command import CommandFailed
 
 sys.path.insert(0, str(Path(__file__).parent))
 from repro import bisect as halving
-from repro import matrix
+from repro.matrix import rows
 
 nox.needs_version = ">=2025.5"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -106,52 +106,52 @@ def fuzz(session: nox.Session) -> None:
 def _repro(session: nox.Session, row: dict) -> None:
     """Install one row, run the suite in it, remove it: what happens in between is in repro/results."""
     torch, began = row["torch"], time.monotonic()
-    chosen = matrix.options(session.posargs)
-    place = f"[{list(matrix.ROWS).index(torch) + 1}/{len(matrix.ROWS)}] torch {torch}"
+    chosen = rows.options(session.posargs)
+    place = f"[{list(rows.ROWS).index(torch) + 1}/{len(rows.ROWS)}] torch {torch}"
     session.log(f"{place} (CUDA {row['cuda']}, cuFFT {chosen.cufft or row['cufft']['version']})")
     environment = Path(session.virtualenv.location)
     try:
         try:
-            swap = matrix.swapped_cufft(row, chosen.cufft) if chosen.cufft else ""
+            swap = rows.swapped_cufft(row, chosen.cufft) if chosen.cufft else ""
         except ValueError as error:
             session.error(str(error))  # asked for what cannot be: nothing to record
         reason = _install_row(session, row, chosen, swap)
         if reason:
             try:
-                matrix.record_failure(torch, chosen, reason)
+                rows.record_failure(torch, chosen, reason)
             except OSError as error:
                 reason += f" (which could not be written down: {error.strerror})"
             session.error(f"{place} could not be tested: {reason}")
         flags = [flag for flag in chosen.as_arguments() if flag not in ("--keep", "--again")]
-        session.run("python", "-m", "pytest", "repro", *flags)
+        session.run("python", "-m", "pytest", "repro/matrix", *flags)
     finally:
         if not chosen.keep:
             shutil.rmtree(environment, ignore_errors=True)
             shutil.rmtree(ROOT / ".nox" / "cache", ignore_errors=True)
-        done = "done" if matrix.is_done(torch, chosen) else "not done"
+        done = "done" if rows.is_done(torch, chosen) else "not done"
         session.log(f"{place}: {done} after {time.monotonic() - began:.0f} s")
 
 
-def _install_row(session: nox.Session, row: dict, chosen: matrix.Options, swap: str) -> str:
+def _install_row(session: nox.Session, row: dict, chosen: rows.Options, swap: str) -> str:
     """Install a row's packages; the reason in one line if that fails, else an empty string."""
-    if matrix.free_gb() < matrix.ROW_GB:
-        return f"{matrix.free_gb():.0f} GB of disk free, {matrix.ROW_GB} GB needed"
-    if matrix.free_gb() < matrix.CACHE_GB:
+    if rows.free_gb() < rows.ROW_GB:
+        return f"{rows.free_gb():.0f} GB of disk free, {rows.ROW_GB} GB needed"
+    if rows.free_gb() < rows.CACHE_GB:
         session.env["UV_CACHE_DIR"] = str(ROOT / ".nox" / "cache")
     folder = Path(session.create_tmp())
     overrides, log = folder / "overrides.txt", folder / "install.log"
     overrides.write_text("\n".join(row.get("override", [])))
-    arguments = ["--exclude-newer", str(matrix.VERSIONS["resolved_on"]), "--overrides", str(overrides)]
+    arguments = ["--exclude-newer", str(rows.VERSIONS["resolved_on"]), "--overrides", str(overrides)]
     try:
         with log.open("w") as output:
             streams = {"silent": False, "stdout": output, "stderr": subprocess.STDOUT}
-            session.install(*arguments, *matrix.packages(row, chosen), **streams)
+            session.install(*arguments, *rows.packages(row, chosen), **streams)
             if swap:  # last: any install that names torch puts torch's own back
                 session.install("--no-deps", swap, **streams)
         if row.get("drop_torchaudio_extension") and not chosen.no_tts:
-            session.run("python", "-c", matrix.NO_EXTENSION)
+            session.run("python", "-c", rows.NO_EXTENSION)
     except CommandFailed:
-        return matrix.reason_of(log.read_text(errors="replace"))
+        return rows.reason_of(log.read_text(errors="replace"))
     return ""
 
 
@@ -163,16 +163,16 @@ def _define_repro(row: dict) -> None:
     nox.session(repro_row, name=f"repro-{row['torch']}", python=row["python"], venv_backend="uv", default=False)
 
 
-for _row in matrix.ROWS.values():
+for _row in rows.ROWS.values():
     _define_repro(_row)
 
 
 @nox.session(venv_backend="none", default=False)
 def repro(session: nox.Session) -> None:
     """All rows one after another, those already done left out; `-- --again`, `--no-tts`, `--gpu-only`, `--keep`."""
-    chosen = matrix.options(session.posargs)
-    for torch in matrix.ROWS:
-        if matrix.is_done(torch, chosen) and not chosen.again:
+    chosen = rows.options(session.posargs)
+    for torch in rows.ROWS:
+        if rows.is_done(torch, chosen) and not chosen.again:
             session.log(f"torch {torch}: done before, skipped (-- --again runs it again)")
         else:
             session.notify(f"repro-{torch}", session.posargs)

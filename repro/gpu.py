@@ -20,7 +20,7 @@ from pathlib import Path
 from cufft_harness import processes
 
 from repro import machine
-from repro.report.store import RunFile, read
+from repro.store import RunFile, read
 
 ROOT = Path(__file__).parent.parent
 BUDGET = 470.0
@@ -82,7 +82,16 @@ def steps(out, device, quick):
         repeats,
     ]
     bench += ["--output", str(out), "--only"]
-    suite = [python, "-m", "pytest", "repro", "--results", str(out), "-q", *([] if device == "cpu" else ["--gpu-only"])]
+    suite = [
+        python,
+        "-m",
+        "pytest",
+        "repro/matrix",
+        "--results",
+        str(out),
+        "-q",
+        *([] if device == "cpu" else ["--gpu-only"]),
+    ]
     table = ["--device", device, "--repeats", "2" if quick else "20", "--output", str(out / f"fft-{device}.json")]
     doctor = [python, "-m", "cufft_harness", "doctor", "--json", *(["--quick"] if quick else [])]
     return [

@@ -13,7 +13,7 @@ from repro.benchmarks.pairs import Pair
 from repro.benchmarks.sample import _difference
 from repro.report import document, stages
 from repro.report.sections import goals, scale
-from repro.report.store import RunFile, read
+from repro.store import RunFile, read
 
 np = pytest.importorskip("numpy")
 

@@ -29,7 +29,7 @@ from cufft_harness.weights import weights_digest
 from test_checkpoints import checkpoint
 from test_training import final, run
 
-from repro.report import store
+from repro import store
 
 LONG = os.environ.get("HYPOTHESIS_PROFILE") == "faults"
 

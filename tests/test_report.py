@@ -12,7 +12,7 @@ from repro.report import document
 from repro.report.__main__ import write_report
 from repro.report.runs import Cell
 from repro.report.sections.matrix import mark
-from repro.report.store import RunFile
+from repro.store import RunFile
 
 ROOT = Path(__file__).parent.parent
 ROWS = """
@@ -61,7 +61,8 @@ OUTCOMES = [
 
 @pytest.fixture
 def results(tmp_path):
-    (tmp_path / "versions.toml").write_text(ROWS)
+    (tmp_path / "matrix").mkdir()
+    (tmp_path / "matrix" / "versions.toml").write_text(ROWS)
     folder = tmp_path / "results"
     run = RunFile(folder, "torch-2.8.0_no-gpu", "repro", FACTS)
     run.extend(OUTCOMES)

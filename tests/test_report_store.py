@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from repro.report import store
-from repro.report.store import RunFile
+from repro import store
+from repro.store import RunFile
 
 
 def test_every_outcome_is_on_disk_when_it_is_known(tmp_path):

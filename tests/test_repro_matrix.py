@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from repro import bisect, machine, matrix, scenarios
-from repro.matrix import ROWS, Options
+from repro import machine
+from repro.matrix import bisect, rows, scenarios
+from repro.matrix.rows import ROWS, Options
 
 
 def test_every_minor_release_from_2_0_to_2_15_has_a_row():
@@ -18,7 +19,7 @@ def test_every_minor_release_from_2_0_to_2_15_has_a_row():
 @pytest.mark.parametrize("row", ROWS.values(), ids=list(ROWS))
 def test_row_names_all_that_is_installed(row):
     """A row pins torch, torchaudio, TTS and transformers exactly and bounds numpy; old TTS goes with old numpy."""
-    packages = matrix.packages(row, Options())
+    packages = rows.packages(row, Options())
 
     assert f"torch=={row['torch']}" in packages
     assert sum(name.startswith(("TTS==", "coqui-tts==")) for name in packages) == 1
@@ -35,20 +36,20 @@ def matrix_get_version(version):
 
 def test_no_tts_leaves_torch_numpy_and_pytest_alone():
     """The FFT part of the suite needs three packages."""
-    assert sorted(matrix.packages(ROWS["2.8.0"], Options(no_tts=True))) == ["numpy>=1.26", "pytest>=8", "torch==2.8.0"]
+    assert sorted(rows.packages(ROWS["2.8.0"], Options(no_tts=True))) == ["numpy>=1.26", "pytest>=8", "torch==2.8.0"]
 
 
 def test_cufft_is_swapped_within_its_major_only():
     """Another major has another soname and would not be loaded."""
-    assert matrix.swapped_cufft(ROWS["2.8.0"], "11.2.1.3") == "nvidia-cufft-cu12==11.2.1.3"
+    assert rows.swapped_cufft(ROWS["2.8.0"], "11.2.1.3") == "nvidia-cufft-cu12==11.2.1.3"
     with pytest.raises(ValueError, match=r"torch 2\.8\.0 was built for cuFFT 11\.x and cannot load 12\.0\.0\.61"):
-        matrix.swapped_cufft(ROWS["2.8.0"], "12.0.0.61")
+        rows.swapped_cufft(ROWS["2.8.0"], "12.0.0.61")
 
 
 def test_options_are_read_and_written_back():
     """What follows `--` reaches the suite unchanged, pytest's own words included."""
     words = ["--cufft", "11.2.1.3", "--no-tts", "-k", "stft"]
-    chosen = matrix.options(words)
+    chosen = rows.options(words)
 
     assert Options(cufft="11.2.1.3", no_tts=True, pytest=("-k", "stft")) == chosen
     assert words == chosen.as_arguments()
@@ -58,12 +59,12 @@ def test_results_of_different_runs_have_different_names():
     """A swapped cuFFT or a part of the suite never takes the place of a whole run."""
     variants = [Options(), Options(cufft="11.2.1.3"), Options(no_tts=True), Options(gpu_only=True)]
 
-    assert len({matrix.run_name("2.8.0", chosen) for chosen in variants}) == 4
+    assert len({rows.run_name("2.8.0", chosen) for chosen in variants}) == 4
 
 
 @pytest.fixture
 def results(tmp_path, monkeypatch):
-    monkeypatch.setattr(matrix, "RESULTS", tmp_path)
+    monkeypatch.setattr(rows, "RESULTS", tmp_path)
     return tmp_path
 
 
@@ -75,16 +76,16 @@ def leave(results, torch, answer, status="complete"):
         "status": status,
         "outcomes": [{"scenario": "simulated driver", "experiment": "x", "answer": answer}] if answer else [],
     }
-    (results / f"{matrix.run_name(torch, Options())}.json").write_text(json.dumps(content))
+    (results / f"{rows.run_name(torch, Options())}.json").write_text(json.dumps(content))
 
 
 def test_only_a_complete_readable_run_counts_as_done(results):
     """An interrupted, failed or damaged row is run again."""
     leave(results, "2.8.0", "ok")
     leave(results, "2.7.1", None, status="could not be tested")
-    (results / f"{matrix.run_name('2.6.0', Options())}.json").write_text('{"schema": 1, "ki')
+    (results / f"{rows.run_name('2.6.0', Options())}.json").write_text('{"schema": 1, "ki')
 
-    assert [matrix.is_done(torch, Options()) for torch in ("2.8.0", "2.7.1", "2.6.0", "2.5.1")] == [
+    assert [rows.is_done(torch, Options()) for torch in ("2.8.0", "2.7.1", "2.6.0", "2.5.1")] == [
         True,
         False,
         False,
@@ -96,10 +97,10 @@ def test_a_failed_install_is_recorded_and_never_replaces_results(results):
     """`could not be tested: …` is written for the row, unless something was measured before."""
     leave(results, "2.8.0", "ok")
     for torch in ("2.8.0", "2.7.1"):
-        matrix.record_failure(torch, Options(), "No solution found")
+        rows.record_failure(torch, Options(), "No solution found")
 
-    assert matrix.is_done("2.8.0", Options())
-    content = json.loads((results / f"{matrix.run_name('2.7.1', Options())}.json").read_text())
+    assert rows.is_done("2.8.0", Options())
+    content = json.loads((results / f"{rows.run_name('2.7.1', Options())}.json").read_text())
     assert (content["status"], content["reason"]) == ("could not be tested", "No solution found")
 
 
@@ -128,7 +129,7 @@ NO_NETWORK = """error: Request failed after 3 retries
 )
 def test_why_an_install_failed_is_one_line(log, reason):
     """The error and its cause, not the last line of advice."""
-    assert reason == matrix.reason_of(log)
+    assert reason == rows.reason_of(log)
 
 
 def test_results_tell_nothing_of_the_machine():

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from repro import reference, situations
-from repro.fft_scenarios import WrongNumbers, check
+from repro.matrix import reference, situations
+from repro.matrix.fft_scenarios import WrongNumbers, check
 
 MB = 1 << 20
 

@@ -102,7 +102,7 @@ def test_driver_versions_follow_the_library(major, too_old, minor_older):
 
 def test_table_covers_every_cufft_of_the_matrix():
     """There is an expectation for each cuFFT that a release of versions.toml brings."""
-    from repro.matrix import ROWS
+    from repro.matrix.rows import ROWS
 
     assert {row["cufft"]["version"] for row in ROWS.values()} <= set(expected.load())
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def run_suite(results, *words, **environment):
-    command = [sys.executable, "-m", "pytest", "repro", "--results", str(results), "--no-tts", *words]
+    command = [sys.executable, "-m", "pytest", "repro/matrix", "--results", str(results), "--no-tts", *words]
     return processes.run(command, timeout_s=120, cwd=ROOT, env={**os.environ, **environment})
 
 

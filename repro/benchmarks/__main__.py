@@ -17,7 +17,7 @@ import torch
 from repro import machine
 from repro.benchmarks import flow, model, quality, sample, step
 from repro.benchmarks.pairs import COLUMNS
-from repro.report.store import RunFile
+from repro.store import RunFile
 
 NEEDED_GB = {"tiny": 2, "full": 10}
 Measure = Callable[[Path, Path], Iterator[dict[str, object]]]

@@ -17,7 +17,7 @@ import torch
 from cufft_harness.fft import bypass
 from torch import Tensor
 
-from repro.report.store import RunFile
+from repro.store import RunFile
 
 SECONDS_OF_SPEECH = 10
 # (n_fft, hop_length, sample rate): Whisper and Kaldi, XTTS's speaker encoder, and the mels of TTS training

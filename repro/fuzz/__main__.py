@@ -21,7 +21,7 @@ from pathlib import Path
 from repro.fuzz import corpus
 from repro.fuzz.seeds import seeds, words
 from repro.fuzz.targets import TARGETS
-from repro.report.store import RunFile
+from repro.store import RunFile
 
 HERE = Path(__file__).parent
 FINDINGS = Path("build") / "fuzz"

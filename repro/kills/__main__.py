@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 
 os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "CUDA_VISIBLE_DEVICES": ""}
 
-from repro.report.store import RunFile
+from repro.store import RunFile
 
 if TYPE_CHECKING:
     from repro.kills import rounds

@@ -32,7 +32,7 @@ from cufft_harness.files import PARTIAL, read_json_lines
 from scipy import stats
 
 from repro.kills.rounds import flags
-from repro.report.store import RunFile
+from repro.store import RunFile
 
 COLUMNS = {"what": "what", "first": "first third", "last": "last third", "growth": "growth", "verdict": "verdict"}
 FLAT, GROWS, UNCLEAR, DESIGN = "flat", "grows", "not settled", "by design"

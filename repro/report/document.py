@@ -13,7 +13,7 @@ from typing import Any
 import jinja2
 from cufft_harness.errors import MachineError, UserError
 
-from repro.report import store
+from repro import store
 from repro.report.runs import Evidence, listed
 
 if sys.version_info >= (3, 11):
@@ -59,7 +59,7 @@ class Sources:
 
 
 def load(results: Path) -> Sources:
-    """Read all results, and the rows of `versions.toml` beside the folder, if it is there.
+    """Read all results, and the rows of `matrix/versions.toml` beside the folder, if it is there.
 
     Raises:
         UserError: there is no such folder.
@@ -67,7 +67,7 @@ def load(results: Path) -> Sources:
     if not results.is_dir():
         raise UserError(f"no results: {results} is not a folder.", "Run `nox -s repro-2.11.0` first.")
     runs, problems = store.read_all(results)
-    versions = results.parent / "versions.toml"
+    versions = results.parent / "matrix" / "versions.toml"
     rows: list[dict[str, Any]] = _toml(versions)["row"] if versions.exists() else []
     repro = tuple(run for run in runs if run.kind == "repro")
     return Sources(tuple(runs), tuple(problems), Evidence(repro, tuple(rows)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from repro.report.store import Run
+from repro.store import Run
 
 NOT_RUN, CANNOT = "not run", "could not be tested"
 PLACES = {

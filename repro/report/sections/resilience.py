@@ -8,7 +8,7 @@ from repro.report.sections.benchmarks import tables
 
 if TYPE_CHECKING:
     from repro.report.document import Sources
-    from repro.report.store import Run
+    from repro.store import Run
 
 
 def data(sources: Sources) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from repro import machine, matrix, scenarios
-from repro.report.store import RunFile
+from repro import machine
+from repro.matrix import rows, scenarios
 from repro.simdriver import library
+from repro.store import RunFile
 
 CANNOT = "could not be tested"
 HAS_GPU = machine.gpu() is not None
@@ -32,7 +33,7 @@ class Recorder:
     """The results file of this run, and what the tests add to it."""
 
     def __init__(self, config):
-        self.options = matrix.Options(
+        self.options = rows.Options(
             cufft=config.getoption("--cufft"),
             gpu_only=config.getoption("--gpu-only"),
             no_tts=config.getoption("--no-tts"),
@@ -40,12 +41,12 @@ class Recorder:
         folder = config.getoption("--results")
         if folder is None:
             selected = config.getoption("keyword") or config.getoption("markexpr")
-            folder = Path(tempfile.mkdtemp(prefix="repro-")) if selected else matrix.RESULTS
+            folder = Path(tempfile.mkdtemp(prefix="repro-")) if selected else rows.RESULTS
         torch = metadata.version("torch").partition("+")[0]
         packages = sorted(f"{found.metadata['Name']}=={found.version}" for found in metadata.distributions())
         facts = {
             "torch": torch,
-            "row": matrix.ROWS_AS_JSON.get(torch) or self.unlisted(torch),
+            "row": rows.ROWS_AS_JSON.get(torch) or self.unlisted(torch),
             "options": {
                 name: value for name, value in vars(self.options).items() if name in ("cufft", "gpu_only", "no_tts")
             },
@@ -56,7 +57,7 @@ class Recorder:
             "scenarios": [[one.name, one.title, one.gpu_only] for one in scenarios.SCENARIOS],
         }
         try:
-            self.file = RunFile(folder, matrix.run_name(torch, self.options), "repro", facts)
+            self.file = RunFile(folder, rows.run_name(torch, self.options), "repro", facts)
         except OSError as error:
             pytest.exit(f"cannot write results: {error.strerror}", returncode=3)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from repro import reference, situations
+from repro.matrix import reference, situations
 
 # (n_fft, hop_length, win_length, sample rate): XTTS's speaker encoder, style mel, DVAE mel and style mel without
 # perceiver (coqui-tts 0.28), Whisper's log-mel, RVC 40k's mel.

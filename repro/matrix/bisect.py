@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from repro import matrix
-from repro.report import store
+from repro import store
+from repro.matrix import rows
 
 UNKNOWN = {"not run", "could not be tested"}
 
@@ -18,13 +18,13 @@ class CannotBisect(Exception):
     """There is nothing to halve; the message is one line."""
 
 
-def outcome_of(torch: str, test: str, chosen: matrix.Options) -> str | None:
+def outcome_of(torch: str, test: str, chosen: rows.Options) -> str | None:
     """The outcome of a test in this machine's results for a release; None if there is none (yet).
 
     `test` is the name of a scenario, such as ``fft.stft``, or of an experiment of the simulated driver, such as
     ``jit_missing/r2c 512/sm_86``. On a machine with a GPU a scenario is the one on the GPU.
     """
-    path = matrix.RESULTS / f"{matrix.run_name(torch, chosen)}.json"
+    path = rows.RESULTS / f"{rows.run_name(torch, chosen)}.json"
     try:
         run = store.read(path)
     except ValueError:
@@ -71,14 +71,14 @@ def bisect(arguments: list[str], run: Callable[[str, list[str]], None]) -> str:
     parser.add_argument("--bad", required=True, metavar="TORCH")
     parser.add_argument("--test", required=True, metavar="NAME", help="fft.stft, or jit_missing/r2c 512/sm_86")
     known, rest = parser.parse_known_args(arguments)
-    chosen, releases = matrix.options(rest), list(matrix.ROWS)
+    chosen, releases = rows.options(rest), list(rows.ROWS)
     for torch in (known.good, known.bad):
         if torch not in releases:
             raise CannotBisect(f"no row for torch {torch}; there are {', '.join(releases)}")
 
     def outcome(number: int) -> str | None:
         torch = releases[number]
-        if not matrix.is_done(torch, chosen):
+        if not rows.is_done(torch, chosen):
             run(torch, chosen.as_arguments())
         return outcome_of(torch, known.test, chosen)
 

@@ -13,11 +13,10 @@ try:
 except ImportError:  # Python 3.10
     import tomli as tomllib
 
-from repro import machine
-from repro.report import store
+from repro import machine, store
 
 FOLDER = Path(__file__).parent
-RESULTS = FOLDER / "results"
+RESULTS = FOLDER.parent / "results"
 VERSIONS = tomllib.loads((FOLDER / "versions.toml").read_text())
 ROWS = {row["torch"]: row for row in VERSIONS["row"]}
 # One environment takes 5 to 6.5 GB. With less than CACHE_GB free, a row's packages go into a cache that is removed with

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import torch
 
-from repro import reference, situations, xtts
-from repro.fft_scenarios import check
+from repro.matrix import reference, situations, xtts
+from repro.matrix.fft_scenarios import check
 
 TRAINING_STEPS = 5
 # The STFT's error passes through a log-mel and a network: more than that of the FFT itself, on a GPU above all.

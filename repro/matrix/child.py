@@ -1,4 +1,4 @@
-"""One scenario in this process: ``python -m repro.child SCENARIO DEVICE TIER`` prints one line ``RESULT {json}``.
+"""One scenario in this process: ``python -m repro.matrix.child SCENARIO DEVICE TIER`` prints ``RESULT {json}``.
 
 A scenario's name is its module and function: ``fft.stft``, ``xtts.after_training``. With the tier "bypass" the FFTs of
 the device are matrix products of `cufft_harness.fft`; with "native" they are the device's own.
@@ -11,7 +11,7 @@ import os
 import sys
 import time
 
-MODULES = {"fft": "repro.fft_scenarios", "xtts": "repro.xtts_scenarios"}
+MODULES = {"fft": "repro.matrix.fft_scenarios", "xtts": "repro.matrix.xtts_scenarios"}
 
 
 def environment():

@@ -16,7 +16,7 @@ from cufft_harness import processes
 
 from repro import machine
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 # The driver reads both when the process starts: nothing is compiled, nothing is taken from an earlier compilation.
 NO_JIT = {"CUDA_DISABLE_PTX_JIT": "1", "CUDA_CACHE_DISABLE": "1"}
 CODE = re.compile(r"CUFFT_[A-Z_]+|cuFFT error: (unknown error \d+)|CUDA out of memory|no kernel image|MKL FFT error")
@@ -27,7 +27,7 @@ class Scenario:
     """One thing to try.
 
     Attributes:
-        name: ``fft.stft``: the module and function that `repro.child` calls.
+        name: ``fft.stft``: the module and function that `repro.matrix.child` calls.
         title: the heading of its column in the report.
         gpu_only: it says nothing on a CPU.
         extra_environment: what is set in the child's environment.
@@ -43,7 +43,7 @@ class Scenario:
 
     @property
     def function(self) -> str:
-        """What `repro.child` runs: several scenarios may run one function in different environments."""
+        """What `repro.matrix.child` runs: several scenarios may run one function in different environments."""
         return self.name.partition(" ")[0]
 
 
@@ -85,7 +85,7 @@ def run(name: str, device: str, tier: str) -> dict:
 
 def _started(scenario: Scenario, device: str, tier: str) -> dict:
     """In a new process: with a GPU every scenario has a CUDA context of its own, made by nobody before."""
-    command = [sys.executable, "-m", "repro.child", scenario.function, device, tier]
+    command = [sys.executable, "-m", "repro.matrix.child", scenario.function, device, tier]
     environment = {**os.environ, **dict(scenario.extra_environment)}
     finished = processes.run(command, timeout_s=scenario.limit_s, cwd=ROOT, env=environment)
     if finished.timed_out:
@@ -100,7 +100,7 @@ def _started(scenario: Scenario, device: str, tier: str) -> dict:
 def _forked(scenario: Scenario, device: str, tier: str) -> dict:
     """In a fork of a process that has imported everything and done nothing: without CUDA that is as good, and quick."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["repro.preload"])
+    context.set_forkserver_preload(["repro.matrix.preload"])
     receiver, sender = context.Pipe(duplex=False)
     child = context.Process(target=_answer, args=(sender, scenario.function, device, tier))
     child.start()
@@ -119,7 +119,7 @@ def _forked(scenario: Scenario, device: str, tier: str) -> dict:
 
 
 def _answer(sender, *arguments: str) -> None:
-    from repro.child import perform
+    from repro.matrix.child import perform
 
     sender.send(perform(*arguments))
 
