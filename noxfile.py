@@ -14,7 +14,7 @@ import nox
 from nox.command import CommandFailed
 
 sys.path.insert(0, str(Path(__file__).parent))
-from repro import bisect as halving
+from repro.matrix import bisect as halving
 from repro.matrix import rows
 
 nox.needs_version = ">=2025.5"
