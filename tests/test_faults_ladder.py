@@ -79,7 +79,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtu
     start = processes.start
 
     def stand_in(command: list[str], **streams: Any) -> Any:
-        return start([sys.executable, "-S", str(WORKER), *command[3:]], **streams)
+        return start([sys.executable, "-S", str(WORKER), *command[-2:]], **streams)
 
     monkeypatch.setattr(processes, "start", stand_in)
     monkeypatch.setattr(process, "START_LIMIT", 1.0)

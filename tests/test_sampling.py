@@ -67,7 +67,7 @@ def test_no_worker_is_left_behind(troubled: Path):
     """After the run no process of it lives, hung ones included, and no half-written file lies about."""
     listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     # a worker is started with its trainer's process id as the last argument, and that trainer was this process
-    workers = [line.split() for line in listing.splitlines() if "-m cufft_harness.sampling" in line]
+    workers = [line.split() for line in listing.splitlines() if " cufft_harness.sampling " in line]
     assert not [worker for worker in workers if worker[-1] == str(os.getpid())]
     assert not list(troubled.rglob(".*.partial"))
 

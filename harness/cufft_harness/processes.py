@@ -10,11 +10,43 @@ import os
 import resource
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
+
+_RUN_MODULE = (
+    "import sys; sys.path[:] = filter(None, sys.path); import runpy; "
+    "runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
+)
+"""What ``python -P -m`` does, for Python 3.10: the entry "" of sys.path is the current directory."""
+_NOT_FOR_CHILDREN = ("PYTHONINSPECT", "PYTHONOPTIMIZE", "PYTHONSTARTUP", "PYTHONWARNINGS")
+"""Variables meant for the program the user starts; they would make warnings of libraries errors, or keep a child."""
+
+
+def python_module(module: str, *arguments: str) -> list[str]:
+    """The command of a child that runs a module by this Python; `python_environment` belongs to it.
+
+    Nothing is imported from the current directory, which ``python -m`` puts first: a file ``json.py`` that somebody
+    left there, or a data set brought along, would be run in place of Python's own.
+    """
+    run = ["-P", "-m"] if sys.version_info >= (3, 11) else ["-c", _RUN_MODULE]
+    return [sys.executable, *run, module, *arguments]
+
+
+def python_environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of such a child: `env`, by default this process's own, less what would change what it runs.
+
+    An empty entry in PYTHONPATH (``PYTHONPATH=$PYTHONPATH:/some/where`` makes one) means the current directory, too.
+    """
+    given = os.environ if env is None else env
+    made = {name: value for name, value in given.items() if name not in _NOT_FOR_CHILDREN}
+    if path := os.pathsep.join(filter(None, made.pop("PYTHONPATH", "").split(os.pathsep))):
+        made["PYTHONPATH"] = path
+    return made
+
 
 LADDER = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 

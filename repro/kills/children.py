@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -113,9 +113,10 @@ class _Forked:
         return status
 
 
-def _fork_worker(command: Sequence[str], *, stdin: int, stderr: int) -> _Forked:
+def _fork_worker(command: Sequence[str], *, env: Mapping[str, str], stdin: int, stderr: int) -> _Forked:
     """In place of `processes.start`: the worker `python -m cufft_harness.sampling MODEL PARENT`, without the import."""
-    if list(command[1:3]) != ["-m", "cufft_harness.sampling"]:
+    *_, module, model, parent = command
+    if module != "cufft_harness.sampling":
         raise ValueError(f"not a worker: {command}")
     requests, to_worker = os.pipe()
     from_worker, answers = os.pipe()
@@ -130,14 +131,14 @@ def _fork_worker(command: Sequence[str], *, stdin: int, stderr: int) -> _Forked:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN if number == signal.SIGINT else signal.SIG_DFL)
         os.setsid()
-        end_with(int(command[4]))
+        end_with(int(parent))
         os.dup2(requests, 0)
         os.dup2(stderr, 2)
         os.dup2(answers, 3)
         os.dup2(2, 1)
         os.closerange(4, 256)
         let_training_go_first()
-        serve(Path(command[3]), open(0, "rb", closefd=False), open(3, "wb", buffering=0))  # noqa: SIM115
+        serve(Path(model), open(0, "rb", closefd=False), open(3, "wb", buffering=0))  # noqa: SIM115
         status = 0
     except BaseException:
         traceback.print_exc()

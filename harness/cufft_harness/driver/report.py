@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -87,16 +85,10 @@ def probe_driver(timeout_s: float = 10.0, env: Mapping[str, str] | None = None) 
         env: environment of the child; by default this process's own. ``CUDA_CACHE_DISABLE`` is added, because a
             kernel cached by an earlier run loads without the compiler.
     """
-    environment = {**(os.environ if env is None else env), "CUDA_CACHE_DISABLE": "1"}
+    environment = {**processes.python_environment(env), "CUDA_CACHE_DISABLE": "1"}
     with tempfile.TemporaryDirectory(prefix="cufft-harness-") as folder:
         result = Path(folder) / "driver.jsonl"
-        command = [
-            sys.executable,
-            "-P" if sys.version_info >= (3, 11) else "-u",
-            "-m",
-            "cufft_harness.driver.child",
-            str(result),
-        ]
+        command = processes.python_module("cufft_harness.driver.child", str(result))
         finished = processes.run(command, timeout_s=timeout_s, env=environment, grace_s=0.5)
         text = result.read_text(errors="replace") if result.exists() else ""
     return report_from(text, finished)

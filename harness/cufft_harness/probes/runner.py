@@ -7,9 +7,7 @@ interpreter (a crash, a hang), that is its verdict, and a fresh interpreter goes
 from __future__ import annotations
 
 import json
-import os
 import signal
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -43,7 +41,7 @@ def run_probes(
     on_outcome: OnOutcome = lambda probe, outcome: None,
     startup_s: float = STARTUP_S,
     grace_s: float = 2.0,
-    command: Sequence[str] = (sys.executable, "-m", "cufft_harness.probes.child"),
+    command: Sequence[str] = tuple(processes.python_module("cufft_harness.probes.child")),
 ) -> Results:
     """Run `probes` on `device`.
 
@@ -98,7 +96,7 @@ def _one_child(
     known: OnOutcome,
 ) -> list[Probe]:
     """Run one interpreter until it is done or must be ended; the probes that it did not reach."""
-    env = {**os.environ, "OMP_NUM_THREADS": "1", **dict(waiting[0].env)}
+    env = {**processes.python_environment(), "OMP_NUM_THREADS": "1", **dict(waiting[0].env)}
     with tempfile.TemporaryDirectory(prefix="cufft-harness-") as folder:
         result, errors = Path(folder) / "result.jsonl", Path(folder) / "stderr.txt"
         with errors.open("wb") as stderr:

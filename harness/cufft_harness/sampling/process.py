@@ -8,7 +8,6 @@ import selectors
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -45,7 +44,8 @@ class WorkerProcess:
         self._buffer = b""
         with _opened(log) as stderr:
             self._process = processes.start(
-                [sys.executable, "-m", "cufft_harness.sampling", str(model), str(os.getpid())],
+                processes.python_module("cufft_harness.sampling", str(model), str(os.getpid())),
+                env=processes.python_environment(),
                 stdin=subprocess.PIPE,
                 stderr=stderr.fileno(),
             )
