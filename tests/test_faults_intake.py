@@ -19,7 +19,7 @@ from cufft_harness.diagnosis.rules import rank
 from cufft_harness.errors import HarnessError, UserError
 from cufft_harness.files import read_json_lines
 from cufft_harness.sampling import injection as rehearsal
-from cufft_harness.training.settings import Settings, read_settings
+from cufft_harness.training.settings import SETTINGS, Settings, read_settings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_faults_files import LIES, riff
@@ -31,7 +31,7 @@ def count(record_property):
     record_property("tried", settings.default.max_examples)
 
 
-NAMES = st.sampled_from([*Settings.model_fields, "unknown", "", "model.path"])
+NAMES = st.sampled_from([*SETTINGS, "unknown", "", "model.path"])
 VALUES = st.one_of(
     st.integers(),
     st.floats(),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from cufft_harness.errors import UserError
-from cufft_harness.training.settings import Settings, read_settings
+from cufft_harness.training.settings import SETTINGS, Settings, read_settings
 
 
 def test_flags_win_over_environment_over_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -15,7 +15,7 @@ def test_flags_win_over_environment_over_file(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("NUM_EPOCHS", "8")
     settings = read_settings({"num_epochs": 9, "seed": None}, file)
     assert (settings.num_epochs, settings.batch_size, settings.seed) == (9, 6, 5)
-    assert settings.learning_rate == Settings.model_fields["learning_rate"].default
+    assert settings.learning_rate == SETTINGS["learning_rate"].default
 
 
 def test_the_original_tools_variables_work_bare(monkeypatch: pytest.MonkeyPatch):
@@ -72,5 +72,65 @@ def test_a_file_that_is_no_toml_is_an_error(tmp_path: Path):
 
 
 def test_every_setting_is_explained():
-    """Each field has a description: it is the help of its flag."""
-    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+    """Each setting has a sentence about it: it is the help of its flag."""
+    assert [one.name for one in SETTINGS.values() if not one.help.endswith(".")] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("num_epochs = 7.5", "'7.5' is not a valid integer"),
+        ("num_epochs = true", "'True' is not a valid integer"),
+        ("learning_rate = nan", "not a finite number"),
+        ("learning_rate = inf", "not a finite number"),
+        ("seed = 9223372036854775808", "too large"),
+        ("model = 5", "`model`.*5 is not of its kind"),
+        ("data = ['a']", "`data`"),
+        ("data = ''", "cannot be empty"),
+        ("num_epoch = 3", "Did you mean `num_epochs`"),
+        ("[training]\nnum_epochs = 3", "unknown setting `training`"),
+    ],
+)
+def test_values_of_another_kind_are_errors(tmp_path: Path, line: str, message: str):
+    """Nothing is rounded, guessed or turned into text: the setting is named, and the file."""
+    file = tmp_path / "run.toml"
+    file.write_text(line)
+    with pytest.raises(UserError, match=message) as caught:
+        read_settings({}, file)
+    assert str(file) in caught.value.message
+
+
+def test_keys_of_a_file_may_have_either_line(tmp_path: Path):
+    """`num-epochs`, as the flag is written, and `num_epochs`; both at once is an error."""
+    file = tmp_path / "run.toml"
+    file.write_text("num-epochs = 7\n")
+    assert read_settings({}, file).num_epochs == 7
+    file.write_text("num-epochs = 7\nnum_epochs = 8\n")
+    with pytest.raises(UserError, match="twice"):
+        read_settings({}, file)
+
+
+@pytest.mark.parametrize("path", ["folder", "none.toml"])
+def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path, path: str):
+    """A directory, or nothing, in place of the settings file."""
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UserError, match=f"cannot read the settings file .*{path}"):
+        read_settings({}, tmp_path / path)
+
+
+def test_variables_are_named_when_wrong_and_empty_ones_say_nothing(monkeypatch: pytest.MonkeyPatch):
+    """`NUM_EPOCHS= cufft-harness train` is as if it were not set; `NUM_EPOCHS=many` is an error by that name."""
+    monkeypatch.setenv("NUM_EPOCHS", "")
+    monkeypatch.setenv("CUFFT_HARNESS_DATA", "")
+    monkeypatch.setenv("CUFFT_HARNESS_RUN", '{"mode": "guard"}')  # this training runs under `cufft-harness run`
+    assert read_settings({}) == Settings()
+    monkeypatch.setenv("NUM_EPOCHS", "many")
+    with pytest.raises(UserError, match=r"`num_epochs` \(NUM_EPOCHS in the environment\): 'many'"):
+        read_settings({})
+
+
+def test_a_program_gets_the_same_checks():
+    """`Settings(...)` itself reads paths, and refuses what a flag would be refused for."""
+    assert Settings(data="speech").data == Path("speech")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="num_epochs"):
+        Settings(num_epochs=0)

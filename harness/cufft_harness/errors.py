@@ -6,6 +6,8 @@ traceback.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 def printable(text: str) -> str:
     """One line that steers no terminal, of a text from outside: line ends become spaces, control characters "?"."""
@@ -37,3 +39,11 @@ class MachineError(HarnessError):
     """The machine failed us: disk, driver, memory, a missing package. Says what was saved. Exit code 1."""
 
     exit_code = 1
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """ " Did you mean `X`?" for the nearest known word; empty if none is near."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, list(known), n=1)
+    return f" Did you mean `{near[0]}`?" if near else ""

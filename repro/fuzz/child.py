@@ -9,7 +9,7 @@ import sys
 import atheris
 
 # our own code, and what parses TOML for it, so that inputs get past the syntax
-with atheris.instrument_imports(include=["cufft_harness", "tomllib", "pydantic_settings"]):
+with atheris.instrument_imports(include=["cufft_harness", "tomllib", "click"]):
     from repro.fuzz import targets
 
 if __name__ == "__main__":

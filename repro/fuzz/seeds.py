@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 import yaml
 from cufft_harness.diagnosis.log_input import _TELLING
-from cufft_harness.training.settings import Settings
+from cufft_harness.training.settings import SETTINGS
 
 REPORTS = Path(__file__).parent.parent.parent / "tests" / "data" / "reports.yaml"
 
@@ -29,7 +29,7 @@ def words(target: str) -> list[str]:
     elif target == "wav":
         found = ["RIFF", "RIFX", "RF64", "WAVE", "fmt ", "data", "ds64", "fact", "LIST", "PEAK", "fLaC", "OggS", "FORM"]
     else:
-        found = [*Settings.model_fields, *map(str.upper, Settings.model_fields), "true", "false", "1e400", "-1", "nan"]
+        found = [*SETTINGS, *map(str.upper, SETTINGS), "true", "false", "1e400", "-1", "nan"]
         found += ["CUFFT_INVALID_SIZE@2", "hang,crash@3", "~nobody/x", "\\\\u0000", "\\\\u001b", "[table]"]
     return ['"' + word.replace('"', '\\"') + '"' for word in found]
 
@@ -62,7 +62,7 @@ def _riff(rate: int, channels: int) -> bytes:
 
 
 def _settings() -> list[bytes]:
-    values = {name: field.default for name, field in Settings.model_fields.items() if field.default is not None}
+    values = {name: one.default for name, one in SETTINGS.items() if one.default is not None}
     lines = [f"{name} = {str(value).lower() if isinstance(value, bool | int | float) else repr(str(value))}"
              for name, value in values.items()]  # fmt: skip
     variables = "\n".join(f"{name}={value}" for name, value in values.items())

@@ -25,7 +25,8 @@ from cufft_harness.diagnosis.rules import rank
 from cufft_harness.errors import UserError
 from cufft_harness.sampling import injection as rehearsal
 from cufft_harness.sampling.artefacts import BrokenSample, examine
-from cufft_harness.training.settings import PREFIX, Settings, read_settings
+from cufft_harness.training.setting import PREFIX
+from cufft_harness.training.settings import Settings, read_settings
 from rich.console import Console
 
 ENVIRONMENT = b"$"

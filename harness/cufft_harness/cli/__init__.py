@@ -1,4 +1,4 @@
-"""One module per subcommand: its arguments, and the call that does the work. Heavy imports stay inside `command`."""
+"""One module per subcommand: its options, and the call that does the work. Heavy imports stay inside `command`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import typer
+import click
 
 from cufft_harness.errors import MachineError
 
@@ -19,7 +19,7 @@ def extra(name: str) -> Iterator[None]:
         MachineError: one of them is not installed.
     """
     if sys.stderr.isatty():
-        typer.echo("loading PyTorch and TTS ...", err=True)
+        click.echo("loading PyTorch and TTS ...", err=True)
     try:
         yield
     except ModuleNotFoundError as error:

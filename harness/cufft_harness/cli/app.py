@@ -5,108 +5,101 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from typing import Any, NoReturn
+from typing import NoReturn
 
-import typer
-from typer.core import TyperGroup
+import click
 
-from cufft_harness.errors import HarnessError, MachineError
+from cufft_harness.errors import HarnessError, did_you_mean
 
-# name -> (module with a function `command`, one line for the overview)
-COMMANDS: dict[str, tuple[str, str]] = {
-    "doctor": ("cufft_harness.cli.doctor", "Probe this machine: name the cause of failing FFTs, and the fix."),
-    "diagnose": ("cufft_harness.cli.diagnose", "Name the cause of a cuFFT failure from a pasted log."),
-    "train": ("cufft_harness.cli.train", "Fine-tune XTTS; a sample of every epoch appears by itself."),
-    "sample": ("cufft_harness.cli.sample", "Make samples from the checkpoints of a run, after the fact."),
-    "run": ("cufft_harness.cli.run", "Run any PyTorch program with its FFTs guarded."),
+# One line each for the overview; the command NAME is the click command `command` of the module cli/NAME.py.
+COMMANDS: dict[str, str] = {
+    "doctor": "Probe this machine: name the cause of failing FFTs, and the fix.",
+    "diagnose": "Name the cause of a cuFFT failure from a pasted log.",
+    "train": "Fine-tune XTTS; a sample of every epoch appears by itself.",
+    "sample": "Make samples from the checkpoints of a run, after the fact.",
+    "run": "Run any PyTorch program with its FFTs guarded.",
 }
 
 
-def _load(name: str) -> Any:
-    """Import the command's module and build its click command."""
-    one = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-    try:
-        function = importlib.import_module(COMMANDS[name][0]).command
-    except ModuleNotFoundError as error:
-        advice = "pip install 'cufft-harness[train]'"
-        raise MachineError(f"`{name}` needs {error.name}, which is not installed.", advice) from error
-    settings = getattr(function, "command_settings", {})
-    one.command(name=name, **settings)(function)
-    return typer.main.get_command(one)
+class _Commands(click.Group):
+    """A group that shows one line a command and imports only the command that is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"cufft_harness.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            ctx.fail(f"there is no command `{name}`.{did_you_mean(name, COMMANDS)}")
+        return super().resolve_command(ctx, args)
 
 
-class _LazyGroup(TyperGroup):
-    """A group that shows one line per command and imports only the command that is asked for."""
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        name, command, rest = super().resolve_command(ctx, args)
-        return name, (_load(name) if name in COMMANDS else command), rest
-
-
-app = typer.Typer(
-    name="cufft-harness",
-    cls=_LazyGroup,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    no_args_is_help=True,
-    rich_markup_mode=None,  # rich's help costs a quarter of a second for frames around the same words
-    help="Find out why cuFFT fails, prove it, and keep training and sampling on the GPU regardless.",
-)
-
-
-def _show_version(value: bool) -> None:
-    if value:
+def _show_version(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
         from cufft_harness import __version__
 
-        typer.echo(f"cufft-harness {__version__}")
-        raise typer.Exit
+        click.echo(f"cufft-harness {__version__}")
+        ctx.exit()
 
 
-@app.callback()
-def _root(
-    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
-    version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Show the version."),
-) -> None:
+@click.group(
+    "cufft-harness",
+    cls=_Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="""\b
+`cufft-harness COMMAND --help` explains a command. Completion, for ~/.bashrc:
+  eval "$(_CUFFT_HARNESS_COMPLETE=bash_source cufft-harness)"
+(zsh_source and fish_source for the other shells)""",
+)
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show the version."
+)
+@click.pass_context
+def app(ctx: click.Context, debug: bool) -> None:
+    """Find out why cuFFT fails, prove it, and keep training and sampling on the GPU regardless."""
     if debug:
         os.environ["CUFFT_HARNESS_DEBUG"] = "1"
-
-
-def _register(name: str, summary: str) -> None:
-    def stub() -> None:
-        """Stand in for the command in the overview; `_LazyGroup` puts the real one in its place."""
-
-    app.command(name, help=summary)(stub)
-
-
-for _name, (_module, _summary) in COMMANDS.items():
-    _register(_name, _summary)
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+        ctx.exit(2)
 
 
 def main() -> None:
     """Run the command line; every foreseen error is one line on stderr and an exit code."""
     try:
-        status = app(standalone_mode=False)
-    except HarnessError as error:
-        if os.environ.get("CUFFT_HARNESS_DEBUG"):
-            raise
-        _leave(" ".join(filter(None, [error.message, error.advice])), error.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
+        status = app(prog_name="cufft-harness", standalone_mode=False)
+    except click.ClickException as error:  # wrong use
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "cufft-harness"
+        _leave(f"{error.format_message()} Try `{command} --help`.", error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
         _leave("interrupted", 130)
-    except OSError as error:  # the disk: full, read-only, gone
+    except (HarnessError, OSError) as error:  # OSError: the disk is full, read-only, gone
         if os.environ.get("CUFFT_HARNESS_DEBUG"):
             raise
+        if isinstance(error, HarnessError):
+            _leave(" ".join(filter(None, [error.message, error.advice])), error.exit_code)
         _leave(f"{error}.", 1)
-    except Exception as error:
-        # click's own usage errors; recent typer carries click inside itself, so they are known by what they can do
-        if not hasattr(error, "format_message"):
-            raise
-        _leave(f"{error.format_message()} Try `cufft-harness --help`.", getattr(error, "exit_code", 2))
     sys.exit(status if isinstance(status, int) else 0)
 
 
 def _leave(message: str, exit_code: int) -> NoReturn:
     try:
-        typer.echo(f"error: {message}", err=True)
+        click.echo(f"error: {message}", err=True)
     except OSError:  # stderr is a file on a full disk: the exit code is all that can still be said
         sys.stderr = None  # else Python tries once more when it ends, and then leaves with 120
     sys.exit(exit_code)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
+import click
 
 
-def command(
-    log: Annotated[str, typer.Argument(metavar="LOG", help="The log, a file, or - for standard input.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: `causes`, best first.")] = False,
-    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown for an issue tracker.")] = False,
-) -> int:
+@click.command("diagnose")
+@click.argument("log", type=click.Path(readable=False, allow_dash=True))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: `causes`, best first.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown for an issue tracker.")
+def command(log: str, as_json: bool, as_markdown: bool) -> int:
     """Name the likeliest cause of a cuFFT failure from what was pasted, without a GPU.
 
-    Give it all you have: the traceback, the output of `python -m torch.utils.collect_env`, of nvidia-smi and
-    pip freeze, and what you observed (always? also on the CPU? since when?). Nothing in the log is executed.
+    LOG is the log itself, a file, or - for standard input. Give it all you have: the traceback, the output of
+    `python -m torch.utils.collect_env`, of nvidia-smi and pip freeze, and what you observed (always? also on the CPU?
+    since when?). Nothing in the log is executed.
 
     Example: python train.py 2>&1 | tee log.txt; cufft-harness diagnose log.txt
     """
@@ -27,16 +26,16 @@ def command(
     from cufft_harness.diagnosis.rules import rank
 
     if log == "-" and sys.stdin.isatty():
-        typer.echo("Paste the log, then press Ctrl-D on an empty line.", err=True)
+        click.echo("Paste the log, then press Ctrl-D on an empty line.", err=True)
     with open_log(log) as stream:
         evidence = read_log(read(stream))
     findings = rank(evidence)
     if as_json:
         import json
 
-        typer.echo(json.dumps(render.as_dict(findings, evidence), indent=2, ensure_ascii=True))
+        click.echo(json.dumps(render.as_dict(findings, evidence), indent=2, ensure_ascii=True))
     elif as_markdown:
-        typer.echo(render.markdown(findings, evidence))
+        click.echo(render.markdown(findings, evidence))
     else:
         from rich.console import Console
 

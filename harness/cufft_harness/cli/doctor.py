@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
 if TYPE_CHECKING:
     from cufft_harness.doctor.examination import Examination
 
 
-def command(
-    quick: Annotated[bool, typer.Option("--quick", help="Only the control and the STFTs: seconds.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown for an issue tracker.")] = False,
-    issue: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Also write issue.md, environment.json and a self-contained repro.py there."),
-    ] = None,
-) -> int:
+@click.command("doctor")
+@click.option("--quick", is_flag=True, help="Only the control and the STFTs: seconds.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown for an issue tracker.")
+@click.option(
+    "--issue",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Also write issue.md, environment.json and a self-contained repro.py there.",
+)
+def command(quick: bool, as_json: bool, as_markdown: bool, issue: Path | None) -> int:
     """Examine this machine: driver, libraries, FFTs; name the cause of what fails, and the fix.
 
     Every experiment runs in a child process with a time limit, so a hang or a crash is a result.
@@ -37,11 +39,11 @@ def command(
 
         from cufft_harness.doctor.report import as_json as to_json
 
-        typer.echo(json.dumps(to_json(examination), indent=2))
+        click.echo(json.dumps(to_json(examination), indent=2))
     elif as_markdown:
         from cufft_harness.doctor.report import markdown
 
-        typer.echo(markdown(examination))
+        click.echo(markdown(examination))
     else:
         from rich.console import Console
 
@@ -50,7 +52,7 @@ def command(
         show(examination, Console())
     if issue is not None:
         written = write_issue(examination, issue)
-        typer.echo(f"written: {', '.join(map(str, written))}", err=True)
+        click.echo(f"written: {', '.join(map(str, written))}", err=True)
     return examination.status.exit_code
 
 

@@ -7,11 +7,9 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from enum import Enum
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from cufft_harness import processes
 from cufft_harness.errors import UserError
@@ -20,32 +18,26 @@ from cufft_harness.launch.process import Caught, LaunchConfig, environment, read
 _MOST_LINES = 20
 
 
-class Mode(str, Enum):
-    """How the program's FFTs are answered."""
-
-    guard = "guard"
-    bypass = "bypass"
-
-
-def command(
-    program: Annotated[
-        list[str],
-        typer.Argument(metavar="PROGRAM", help="After `--`: `script.py args…`, `-m module args…`, or a command."),
-    ],
-    mode: Annotated[
-        Mode, typer.Option(help="guard: cuFFT first, products where it fails. bypass: products only.")
-    ] = Mode.guard,
-    device: Annotated[str, typer.Option(help="The device whose FFTs are meant: cuda, cuda:1, cpu.")] = "cuda",
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Compare the first results of each shape with products (guard only).")
-    ] = False,
-    inject: Annotated[
-        str,
-        typer.Option(metavar="FAULT", help="Pretend that cuFFT fails so, as CUFFT_INVALID_SIZE; to try things out."),
-    ] = "",
-) -> int:
+@click.command("run", context_settings={"allow_interspersed_args": False})
+@click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.option(
+    "--mode",
+    type=click.Choice(["guard", "bypass"]),
+    default="guard",
+    help="guard: cuFFT first, products where it fails. bypass: products only. [default: guard]",
+)
+@click.option("--device", default="cuda", help="The device whose FFTs are meant: cuda, cuda:1, cpu. [default: cuda]")
+@click.option("--verify", is_flag=True, help="Compare the first results of each shape with products (guard only).")
+@click.option(
+    "--inject",
+    default="",
+    metavar="FAULT",
+    help="Pretend that cuFFT fails so, as CUFFT_INVALID_SIZE; to try it out.",
+)
+def command(program: tuple[str, ...], mode: str, device: str, verify: bool, inject: str) -> int:
     """Run any PyTorch program with its FFTs guarded against cuFFT's failures.
 
+    PROGRAM comes after `--`: `script.py args…`, `-m module args…`, or a command.
     The program runs unchanged, with its own arguments, exit code and signals; Python processes it starts (data loader
     workers, `accelerate launch`) are guarded too. If anything was caught, a short account follows at the end.
 
@@ -57,29 +49,24 @@ def command(
 
         cufft-harness run --mode bypass -- accelerate launch train.py
     """
-    if verify and mode is Mode.bypass:
+    if verify and mode == "bypass":
         raise UserError(
             "--verify compares cuFFT with products, and --mode bypass never asks cuFFT.", "Drop one of them."
         )
     arguments = _command_line(program)
     _check_fault(inject)
     with tempfile.TemporaryDirectory(prefix="cufft-harness-") as directory:
-        orders = LaunchConfig(mode.value, device, verify, directory, inject)
+        orders = LaunchConfig(mode, device, verify, directory, inject)
         returncode = processes.run_in_foreground(arguments, env=environment(orders, os.environ))
         caught, count = read_accounts(Path(directory))
     if caught:
-        typer.echo(_account(caught, count), err=True)
+        click.echo(_account(caught, count), err=True)
     if returncode < 0:
         processes.end_by_signal(-returncode)
     return returncode
 
 
-command.command_settings = {  # type: ignore[attr-defined]
-    "context_settings": {"allow_interspersed_args": False}
-}
-
-
-def _command_line(program: list[str]) -> list[str]:
+def _command_line(program: tuple[str, ...]) -> list[str]:
     """The program as a command: a script or module by this Python, a command of its own by its name."""
     first = program[0]
     if first in ("-m", "-c"):

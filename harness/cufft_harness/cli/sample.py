@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Optional
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
 from cufft_harness.cli import extra
 from cufft_harness.errors import UserError
@@ -16,27 +16,54 @@ if TYPE_CHECKING:
     from cufft_harness.xtts.directory import ModelDirectory
 
 
+@click.command("sample")
+@click.option(
+    "--checkpoint",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="A checkpoint, or the output directory of a run: then all of its.",
+)
+@click.option("--text", help="What to say. Default: what the run said.")
+@click.option("--language", help="Language of the text, such as pt or en.")
+@click.option("--reference", type=click.Path(path_type=Path), help="Clip whose voice to use. Default: the run's.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="Folder of the samples. Default: samples-later in the run."
+)
+@click.option("--model", help="Base model. Default: the one the run was started with.")
+@click.option(
+    "--device", type=click.Choice(["auto", "cuda", "cpu"]), default="auto", help="Best device to use. [default: auto]"
+)
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of the decoding. Default: the run's.")
+@click.option("--max-seconds", type=click.FloatRange(min=0.1), help="Cut samples at this length.")
+@click.option(
+    "--time-limit",
+    type=click.FloatRange(min=1),
+    default=300.0,
+    help="Seconds a sample may take on one tier. [default: 300]",
+)
+@click.option(
+    "--fast/--no-fast",
+    default=None,
+    help="On the CPU, use 8-bit weights and bfloat16 where that is faster. Default: as the run.",
+)
+@click.option(
+    "--export",
+    type=click.Path(path_type=Path),
+    help="Write the (one) checkpoint as a model directory for stock TTS here, instead of sampling.",
+)
 def command(
-    checkpoint: Annotated[Path, typer.Option(help="A checkpoint, or the output directory of a run: then all of its.")],
-    text: Annotated[Optional[str], typer.Option(help="What to say. Default: what the run said.")] = None,
-    language: Annotated[Optional[str], typer.Option(help="Language of the text, such as pt or en.")] = None,
-    reference: Annotated[Optional[Path], typer.Option(help="Clip whose voice to use. Default: the run's.")] = None,
-    output: Annotated[
-        Optional[Path], typer.Option(help="Folder of the samples. Default: samples-later in the run.")
-    ] = None,
-    model: Annotated[Optional[str], typer.Option(help="Base model. Default: the one the run was started with.")] = None,
-    device: Annotated[Literal["auto", "cuda", "cpu"], typer.Option(help="Best device to use.")] = "auto",
-    seed: Annotated[Optional[int], typer.Option(min=0, help="Seed of the decoding. Default: the run's.")] = None,
-    max_seconds: Annotated[Optional[float], typer.Option(min=0.1, help="Cut samples at this length.")] = None,
-    time_limit: Annotated[float, typer.Option(min=1, help="Seconds a sample may take on one tier.")] = 300.0,
-    fast: Annotated[
-        Optional[bool],
-        typer.Option(help="On the CPU, use 8-bit weights and bfloat16 where that is faster. Default: as the run."),
-    ] = None,
-    export: Annotated[
-        Optional[Path],
-        typer.Option(help="Write the (one) checkpoint as a model directory for stock TTS here, instead of sampling."),
-    ] = None,
+    checkpoint: Path,
+    text: str | None,
+    language: str | None,
+    reference: Path | None,
+    output: Path | None,
+    model: str | None,
+    device: str,
+    seed: int | None,
+    max_seconds: float | None,
+    time_limit: float,
+    fast: bool | None,
+    export: Path | None,
 ) -> int:
     """Make samples from the checkpoints of a run, after the fact.
 
@@ -61,9 +88,9 @@ def command(
     )
     folder = expanded(output) if output else found.output / "samples-later"
     offline.speak(
-        found, base.path, _voice(reference, found), folder, spec, device, lambda record: typer.echo(str(record))
+        found, base.path, _voice(reference, found), folder, spec, device, lambda record: click.echo(str(record))
     )
-    typer.echo(f"listen in {folder}")
+    click.echo(f"listen in {folder}")
     return 0
 
 
@@ -87,5 +114,5 @@ def _export(found: Found, base: ModelDirectory, target: Path) -> int:
     if len(found.checkpoints) != 1:
         raise UserError(f"{len(found.checkpoints)} checkpoints were found.", "Name the one to export.")
     export(base, load_for_sampling(found.checkpoints[0]).gpt, expanded(target))
-    typer.echo(f"{target} is a model directory; TTS loads it with Xtts.load_checkpoint(config, checkpoint_dir=...)")
+    click.echo(f"{target} is a model directory; TTS loads it with Xtts.load_checkpoint(config, checkpoint_dir=...)")
     return 0

@@ -2,17 +2,51 @@
 
 from __future__ import annotations
 
-import inspect
+import itertools
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Any
 
-import typer
+import click
 
 from cufft_harness.cli import extra
-from cufft_harness.training.settings import Settings, read_settings
+from cufft_harness.training.setting import Setting
+from cufft_harness.training.settings import SETTINGS, read_settings
 
 
-def command(config: Path | None = None, **flags: Any) -> int:
+class _Flag(click.Option):
+    """The flag of a setting; None where it was not given, so that file and environment may speak."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.section = setting.section
+        flag = f"--{setting.name.replace('_', '-')}"
+        if setting.default is True:
+            flag = f"{flag}/--no-{flag[2:]}"
+        is_flag = setting.annotation is bool
+        default = "" if setting.default in (None, False, "") else f" [default: {setting.default}]"
+        super().__init__(
+            [flag],
+            type=setting.kind,
+            default=None,
+            is_flag=is_flag,
+            flag_value=True if is_flag else None,
+            help=f"{setting.help}{default}",
+        )
+
+
+class _Command(click.Command):
+    """A command whose help has a heading for each section of settings."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the sections in the order of the settings, then what belongs to none."""
+        for section, flags in itertools.groupby(
+            self.get_params(ctx), key=lambda one: getattr(one, "section", "Options")
+        ):
+            with formatter.section(section):
+                formatter.write_dl([record for flag in flags if (record := flag.get_help_record(ctx))])
+
+
+@click.option("--config", type=click.Path(path_type=Path), help="TOML file with settings; flags and environment win.")
+def _train(config: Path | None, **flags: Any) -> int:
     """Fine-tune XTTS with its own loss, and hear every epoch.
 
     After each saved epoch a worker process speaks a sentence with the new weights: on the GPU, on the GPU without
@@ -28,25 +62,4 @@ def command(config: Path | None = None, **flags: Any) -> int:
     return train(settings)
 
 
-def _flags_from_settings() -> inspect.Signature:
-    """The command's signature: `--config`, then a flag for each setting, with its description as help."""
-    parameters = [
-        inspect.Parameter(
-            "config",
-            inspect.Parameter.KEYWORD_ONLY,
-            default=None,
-            annotation=Annotated[Path | None, typer.Option(help="TOML file with settings; flags and environment win.")],
-        )
-    ]
-    for name, field in Settings.model_fields.items():
-        default = "" if field.default is None else f" [default: {field.default}]"
-        flag = f"--{name.replace('_', '-')}"
-        names = [flag] if field.default is False else []  # no --no-... for what is off anyway
-        option = typer.Option(*names, help=f"{field.description}{default}", show_default=False)
-        annotation: Any = Annotated[Optional[field.annotation], option]
-        parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation))
-    return inspect.Signature(parameters)
-
-
-command.__signature__ = _flags_from_settings()  # type: ignore[attr-defined]
-command.__annotations__ = {p.name: p.annotation for p in command.__signature__.parameters.values()}  # type: ignore[attr-defined]
+command = click.command("train", cls=_Command, params=[*map(_Flag, SETTINGS.values())])(_train)
