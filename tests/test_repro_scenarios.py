@@ -5,11 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from cufft_harness.probes import situations
+from cufft_harness.probes.outcome import Verdict
 
-from repro.matrix import reference, situations
-from repro.matrix.fft_scenarios import WrongNumbers, check
+from repro.matrix import reference
+from repro.matrix.reference import WrongNumbers, check
 
 MB = 1 << 20
+
+
+def test_the_reference_of_the_probes_is_numpys(monkeypatch):
+    """Two libraries that share no code agree; a reference that is off by a millionth would be noticed."""
+    assert reference.judge("cpu").verdict is Verdict.PASS
+    monkeypatch.setattr(reference, "rfft_by_definition", lambda x: 1.000001 * torch.fft.rfft(x))
+    assert reference.judge("cpu").verdict is Verdict.WRONG_NUMBERS
 
 
 def test_reference_stft_is_what_torch_says():
@@ -47,7 +56,7 @@ class Card:
     def __init__(self, taken_mb):
         self.total, self.taken = 40_000 * MB, taken_mb * MB
 
-    def mem_get_info(self):
+    def mem_get_info(self, device):
         """Free and total bytes, as the driver says."""
         return self.total - self.taken, self.total
 
@@ -70,17 +79,17 @@ def card(monkeypatch):
 
 def test_little_memory_leaves_what_was_asked_for(card):
     """The device's own free memory is brought down, in pieces that fit, whatever the card's size."""
-    with situations.little_memory(256) as free_mb:
-        assert 256 <= free_mb <= 260
+    with situations.little_memory("cuda", 256 * MB) as free:
+        assert 256 * MB <= free <= 260 * MB
 
 
 def test_out_of_memory_is_met_and_recovered_from(card):
     """The shortage is a real one: a card that would grant twice its memory is refused as no test."""
-    situations.out_of_memory()
+    situations.out_of_memory("cuda")
 
     card.taken = -4 * card.total
     with pytest.raises(RuntimeError, match="no out-of-memory test"):
-        situations.out_of_memory()
+        situations.out_of_memory("cuda")
 
 
 def test_an_error_in_one_thread_is_raised():

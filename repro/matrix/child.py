@@ -1,20 +1,25 @@
-"""One scenario in this process: ``python -m repro.matrix.child SCENARIO DEVICE TIER`` prints ``RESULT {json}``.
+"""One scenario in this process: ``python -m repro.matrix.child ENTRY DEVICE TIER`` prints ``RESULT {json}``.
 
-A scenario's name is its module and function: ``fft.stft``, ``xtts.after_training``. With the tier "bypass" the FFTs of
-the device are matrix products of `cufft_harness.fft`; with "native" they are the device's own.
+An entry is a module and a function in it that takes the device and gives an `Outcome`; those of the package's own
+probes are the experiments that `cufft-harness doctor` runs. With the tier "bypass" the FFTs of the device are matrix
+products; with "native" they are the device's own.
 """
 
-import contextlib
+from __future__ import annotations
+
 import importlib
 import json
 import os
 import sys
 import time
+from typing import Any
 
-MODULES = {"fft": "repro.matrix.fft_scenarios", "xtts": "repro.matrix.xtts_scenarios"}
+from cufft_harness.probes.child import attempt
+from cufft_harness.probes.outcome import Outcome, Verdict, as_dict
+from cufft_harness.tiers import Tier
 
 
-def environment():
+def environment() -> dict[str, Any]:
     """What this process runs on: versions, and the CUDA libraries it has really loaded, by file name."""
     import torch
 
@@ -22,7 +27,7 @@ def environment():
         loaded = {
             line.split()[-1] for line in maps if any(part in line for part in ("libcufft.", "libcuda.so", "ptxjit"))
         }
-    facts = {
+    facts: dict[str, Any] = {
         "torch": torch.__version__,
         "cuda": torch.version.cuda,
         # below site-packages or by name alone: where an environment lies is nobody's business
@@ -36,38 +41,29 @@ def environment():
     return facts
 
 
-def tier_of(tier, device):
-    """The context in which the scenario runs."""
-    if tier == "native":
-        return contextlib.nullcontext()
-    from cufft_harness.fft import bypass
-
-    return bypass(device)
-
-
-def perform(scenario, device, tier):
+def perform(entry: str, device: str, tier: str) -> dict[str, Any]:
     """Run the scenario; whatever happens to it becomes a result, not a traceback."""
     began = time.monotonic()
-    result = {}
-    try:
-        import torch
+    outcome = attempt(lambda: _run(entry, device, Tier(tier)))
+    result = {name: value for name, value in as_dict(outcome).items() if value not in (None, "")}
+    if outcome.relative_error is not None:
+        result["relative_error"] = float(f"{outcome.relative_error:.2g}")
+    return {**result, "seconds": round(time.monotonic() - began, 2), "environment": environment()}
 
-        torch.set_num_threads(1)  # the models are tiny: more threads only wait for each other
-        if device == "cuda" and not torch.cuda.is_available():
-            raise ImportError("no CUDA device")
-        module, _, function = scenario.partition(".")
-        run = getattr(importlib.import_module(MODULES[module]), function)
-        with tier_of(tier, device):
-            began = time.monotonic()
-            result = {"verdict": "pass", "relative_error": float(f"{run(device):.2g}")}
-    except ImportError as error:
-        result = {"verdict": "could not be tested", "detail": str(error)}
-    except Exception as error:
-        wrong = type(error).__name__ == "WrongNumbers"
-        result = {"verdict": "wrong numbers" if wrong else "failed", "detail": f"{type(error).__name__}: {error}"}
-    result["seconds"] = round(time.monotonic() - began, 2)
-    result["environment"] = environment()
-    return result
+
+def _run(entry: str, device: str, tier: Tier) -> Outcome:
+    import torch
+
+    torch.set_num_threads(1)  # the models are tiny: more threads only wait for each other
+    if device == "cuda" and not torch.cuda.is_available():
+        return Outcome(Verdict.NOT_TESTED, None, "no CUDA device")
+    from cufft_harness.fft.context import fft_context
+
+    module, _, function = entry.partition(":")
+    run = getattr(importlib.import_module(module), function)
+    with fft_context(tier, device):
+        outcome: Outcome = run(device)
+    return outcome
 
 
 if __name__ == "__main__":

@@ -3,6 +3,6 @@
 import contextlib
 import importlib
 
-for _name in ("repro.matrix.fft_scenarios", "repro.matrix.xtts_scenarios", "TTS.tts.models.xtts"):
+for _name in ("cufft_harness.probes.transforms", "repro.matrix.xtts_scenarios", "TTS.tts.models.xtts"):
     with contextlib.suppress(Exception):  # what cannot be imported fails again, and is told of, in its scenario
         importlib.import_module(_name)

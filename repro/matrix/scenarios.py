@@ -5,21 +5,22 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import re
 import signal
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 from cufft_harness import processes
+from cufft_harness.probes.outcome import Verdict
+from cufft_harness.probes.registry import NO_JIT
 
 from repro import machine
 
 ROOT = Path(__file__).parents[2]
-# The driver reads both when the process starts: nothing is compiled, nothing is taken from an earlier compilation.
-NO_JIT = {"CUDA_DISABLE_PTX_JIT": "1", "CUDA_CACHE_DISABLE": "1"}
-CODE = re.compile(r"CUFFT_[A-Z_]+|cuFFT error: (unknown error \d+)|CUDA out of memory|no kernel image|MKL FFT error")
+PROBES, XTTS = "cufft_harness.probes", "repro.matrix.xtts_scenarios"
 
 
 @dataclass(frozen=True)
@@ -27,87 +28,86 @@ class Scenario:
     """One thing to try.
 
     Attributes:
-        name: ``fft.stft``: the module and function that `repro.matrix.child` calls.
+        name: as it stands in results: ``fft.stft``.
         title: the heading of its column in the report.
+        entry: module and function that `child` calls; several scenarios may call one in different environments.
         gpu_only: it says nothing on a CPU.
-        extra_environment: what is set in the child's environment.
+        env: environment variables of its process.
         may_fail_with: codes of a limit of PyTorch itself, which the report shows and the test accepts.
+        limit_s: its time limit.
     """
 
     name: str
     title: str
+    entry: str
     gpu_only: bool = False
-    extra_environment: tuple[tuple[str, str], ...] = ()
+    env: dict[str, str] = field(default_factory=dict)
     may_fail_with: tuple[str, ...] = ()
     limit_s: float = 300.0
 
-    @property
-    def function(self) -> str:
-        """What `repro.matrix.child` runs: several scenarios may run one function in different environments."""
-        return self.name.partition(" ")[0]
 
-
+EMPTY = ("MKL FFT error", "CUFFT_INVALID_SIZE")
 SCENARIOS = [
-    Scenario("fft.stft", "STFT"),
-    Scenario("fft.fft_functions", "FFT functions"),
-    Scenario("fft.istft", "inverse STFT"),
-    Scenario("fft.gradient", "gradient"),
-    Scenario("fft.empty_batch", "empty batch", may_fail_with=("MKL FFT error", "CUFFT_INVALID_SIZE")),
-    Scenario("fft.threads", "STFT in threads"),
-    Scenario("fft.stft without JIT", "STFT, PTX JIT off", gpu_only=True, extra_environment=tuple(NO_JIT.items())),
-    Scenario("fft.little_memory", "STFT, 256 MB free", gpu_only=True),
-    Scenario("fft.after_out_of_memory", "STFT after OOM", gpu_only=True),
-    Scenario("xtts.fresh", "XTTS conditioning, fresh"),
-    Scenario("xtts.after_training", "XTTS after training"),
-    Scenario("xtts.between_training", "XTTS between training", gpu_only=True),
-    Scenario("xtts.five_loads", "XTTS loaded five times"),
-    Scenario("xtts.moved_off_and_on", "XTTS moved off and on", gpu_only=True),
-    Scenario("xtts.in_threads", "XTTS in threads", gpu_only=True),
-    Scenario("xtts.little_memory", "XTTS, 256 MB free", gpu_only=True),
-    Scenario("xtts.after_out_of_memory", "XTTS after OOM", gpu_only=True),
-    Scenario("xtts.fresh without JIT", "XTTS, PTX JIT off", gpu_only=True, extra_environment=tuple(NO_JIT.items())),
+    Scenario("fft.stft", "STFT", f"{PROBES}.stft:run"),
+    Scenario("fft.fft_functions", "FFT functions", f"{PROBES}.transforms:run"),
+    Scenario("fft.istft", "inverse STFT", f"{PROBES}.istft:run"),
+    Scenario("fft.gradient", "gradient", f"{PROBES}.gradient:run"),
+    Scenario("fft.empty_batch", "empty batch", f"{PROBES}.empty_batch:run", may_fail_with=EMPTY),
+    Scenario("fft.threads", "STFT in threads", f"{PROBES}.threads:run"),
+    Scenario("fft.reference", "the reference beside NumPy's", "repro.matrix.reference:judge"),
+    Scenario("fft.stft without JIT", "STFT, PTX JIT off", f"{PROBES}.stft:run", gpu_only=True, env=NO_JIT),
+    Scenario("fft.little_memory", "STFT, 256 MB free", f"{PROBES}.low_memory:quarter_of_a_gigabyte", gpu_only=True),
+    Scenario("fft.after_out_of_memory", "STFT after OOM", f"{PROBES}.after_oom:run", gpu_only=True),
+    Scenario("xtts.fresh", "XTTS conditioning, fresh", f"{XTTS}:fresh"),
+    Scenario("xtts.after_training", "XTTS after training", f"{XTTS}:after_training"),
+    Scenario("xtts.between_training", "XTTS between training", f"{XTTS}:between_training", gpu_only=True),
+    Scenario("xtts.five_loads", "XTTS loaded five times", f"{XTTS}:five_loads"),
+    Scenario("xtts.moved_off_and_on", "XTTS moved off and on", f"{XTTS}:moved_off_and_on", gpu_only=True),
+    Scenario("xtts.in_threads", "XTTS in threads", f"{XTTS}:in_threads", gpu_only=True),
+    Scenario("xtts.little_memory", "XTTS, 256 MB free", f"{XTTS}:little_memory", gpu_only=True),
+    Scenario("xtts.after_out_of_memory", "XTTS after OOM", f"{XTTS}:after_out_of_memory", gpu_only=True),
+    Scenario("xtts.fresh without JIT", "XTTS, PTX JIT off", f"{XTTS}:fresh", gpu_only=True, env=NO_JIT),
 ]
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 
 
-def run(name: str, device: str, tier: str) -> dict:
+def run(name: str, device: str, tier: str) -> dict[str, Any]:
     """Run a scenario in a child process; the outcome as it stands in a results file."""
     scenario = BY_NAME[name]
     began = time.monotonic()
     result = (_forked if device == "cpu" else _started)(scenario, device, tier)
     outcome = {"scenario": name, "device": device, "tier": tier, **result}
     outcome["detail"] = machine.anonymous(outcome.get("detail", ""))
-    if code := CODE.search(outcome["detail"]):
-        outcome["code"] = code.group(1) or code.group(0)
     outcome.setdefault("seconds", round(time.monotonic() - began, 2))
     return outcome
 
 
-def _started(scenario: Scenario, device: str, tier: str) -> dict:
+def _started(scenario: Scenario, device: str, tier: str) -> dict[str, Any]:
     """In a new process: with a GPU every scenario has a CUDA context of its own, made by nobody before."""
-    command = [sys.executable, "-m", "repro.matrix.child", scenario.function, device, tier]
-    environment = {**os.environ, **dict(scenario.extra_environment)}
-    finished = processes.run(command, timeout_s=scenario.limit_s, cwd=ROOT, env=environment)
+    command = [sys.executable, "-m", "repro.matrix.child", scenario.entry, device, tier]
+    finished = processes.run(command, timeout_s=scenario.limit_s, cwd=ROOT, env={**os.environ, **scenario.env})
     if finished.timed_out:
         return _late(scenario, finished.unkillable)
     answers = [line for line in finished.stdout.splitlines() if line.startswith("RESULT ")]
     if answers:
-        return json.loads(answers[-1].removeprefix("RESULT "))
+        result: dict[str, Any] = json.loads(answers[-1].removeprefix("RESULT "))
+        return result
     lines = finished.stderr.strip().splitlines() or ["no message"]
     return _silent(finished.returncode, lines[-1])
 
 
-def _forked(scenario: Scenario, device: str, tier: str) -> dict:
+def _forked(scenario: Scenario, device: str, tier: str) -> dict[str, Any]:
     """In a fork of a process that has imported everything and done nothing: without CUDA that is as good, and quick."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["repro.matrix.preload"])
     receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=_answer, args=(sender, scenario.function, device, tier))
+    child = context.Process(target=_answer, args=(sender, scenario.entry, device, tier))
     child.start()
     sender.close()
     try:
         if receiver.poll(scenario.limit_s):
-            return receiver.recv()
+            result: dict[str, Any] = receiver.recv()
+            return result
         child.kill()
         child.join(2)
         return _late(scenario, child.is_alive())
@@ -118,18 +118,19 @@ def _forked(scenario: Scenario, device: str, tier: str) -> dict:
         child.join(2)
 
 
-def _answer(sender, *arguments: str) -> None:
+def _answer(sender: Connection, *arguments: str) -> None:
     from repro.matrix.child import perform
 
     sender.send(perform(*arguments))
 
 
-def _late(scenario: Scenario, unkillable: bool) -> dict:
-    verdict = "unkillable" if unkillable else "hung"
-    return {"verdict": verdict, "detail": f"no answer within {scenario.limit_s:.0f} s"}
+def _late(scenario: Scenario, unkillable: bool) -> dict[str, Any]:
+    verdict = Verdict.UNKILLABLE if unkillable else Verdict.HUNG
+    return {"verdict": verdict.value, "detail": f"no answer within {scenario.limit_s:.0f} s"}
 
 
-def _silent(status: int | None, message: str) -> dict:
+def _silent(status: int | None, message: str) -> dict[str, Any]:
     if status and status < 0:
-        return {"verdict": "crashed", "code": signal.Signals(-status).name, "detail": "ended by a signal"}
-    return {"verdict": "could not be tested", "detail": f"exit status {status}: {message}"}
+        code = signal.Signals(-status).name
+        return {"verdict": Verdict.CRASHED.value, "code": code, "detail": "ended by a signal"}
+    return {"verdict": Verdict.NOT_TESTED.value, "detail": f"exit status {status}: {message}"}

@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,21 +28,25 @@ def main(result: str, device: str, names: list[str]) -> None:
         write(end="environment", **_environment(device))
         for name in names:
             write(begin=name)
-            write(end=name, **as_dict(_run(name, device)))
+            write(end=name, **as_dict(attempt(partial(_run, name, device))))
         write(end="all")
 
 
-def _run(name: str, device: str) -> Outcome:
-    """One experiment; what it does not catch itself is a failure, except that there is nothing to run it with."""
+def attempt(experiment: Callable[[], Outcome]) -> Outcome:
+    """An experiment; what it does not catch itself is a failure, except that there is nothing to run it with."""
     try:
-        outcome: Outcome = importlib.import_module(f"cufft_harness.probes.{name}").run(device)
-        return outcome
+        return experiment()
     except ModuleNotFoundError as error:
         return Outcome(Verdict.NOT_TESTED, None, f"{error.name} is not installed")
     except MemoryError:
         return Outcome(Verdict.FAILED, "MemoryError", "out of host memory")
     except Exception as error:
         return Outcome(Verdict.FAILED, error_code(str(error)) or type(error).__name__, one_line(error))
+
+
+def _run(name: str, device: str) -> Outcome:
+    outcome: Outcome = importlib.import_module(f"cufft_harness.probes.{name}").run(device)
+    return outcome
 
 
 def _environment(device: str) -> dict[str, Any]:

@@ -1,7 +1,6 @@
-"""Little free device memory: cuFFT takes memory past PyTorch's allocator, and fails with INTERNAL_ERROR without it.
+"""Little free device memory: at what point does the FFT fail, with which code, and does it recover?
 
-Memory is taken from the device itself, not only from PyTorch's pool: what PyTorch has cached is not free for cuFFT
-(https://github.com/pytorch/pytorch/issues/119420).
+The memory that counts is the device's own: a plan's workspace and the kernels are taken past PyTorch's pool.
 """
 
 from __future__ import annotations
@@ -13,36 +12,36 @@ import torch
 from cufft_harness.probes.measure import failed
 from cufft_harness.probes.outcome import Outcome, Verdict
 from cufft_harness.probes.reference import white_noise
+from cufft_harness.probes.situations import MIB, little_memory
 from cufft_harness.probes.stft import check_stft
 
 _LEVELS_MIB = (512, 256, 128, 64, 32, 16)
-_MIB = 2**20
 
 
 def run(device: str) -> Outcome:
-    """Fill the memory step by step, each time a transform of a new length; then free it and check again."""
+    """Fill the memory further and further, each time a transform of a new length; then free it and check again."""
     began = time.perf_counter()
     sound = check_stft(device)
     if sound.verdict is not Verdict.PASS:
         return sound
-    ballast: list[torch.Tensor] = []
+    left = 0
     for level in _LEVELS_MIB:
-        free = torch.cuda.mem_get_info(device)[0]
-        if free > level * _MIB:
+        with little_memory(device, level * MIB) as free:
+            left = free // MIB
+            signal = white_noise(2, 3000 + level).to(device, torch.float32)
             try:
-                ballast.append(torch.empty(free - level * _MIB, dtype=torch.uint8, device=device))
-            except torch.cuda.OutOfMemoryError:
-                break
-        left = torch.cuda.mem_get_info(device)[0] / _MIB
-        signal = white_noise(2, 3000 + level)
-        try:
-            torch.fft.rfft(signal.to(device, torch.float32)).cpu()
-        except RuntimeError as error:
-            outcome = failed(error, f"with {left:.0f} MiB free", began)
-            ballast.clear()
-            torch.cuda.empty_cache()
-            after = check_stft(device)
-            again = "after freeing it works" if after.verdict is Verdict.PASS else f"after freeing: {after.verdict}"
-            return Outcome(Verdict.FAILED, outcome.code, f"{outcome.detail}; {again}", None, outcome.seconds)
-    detail = f"works down to {torch.cuda.mem_get_info(device)[0] / _MIB:.0f} MiB free"
-    return Outcome(Verdict.PASS, None, detail, None, time.perf_counter() - began)
+                torch.fft.rfft(signal).cpu()
+                continue
+            except RuntimeError as error:
+                outcome = failed(error, f"with {left} MiB free", began)
+        after = check_stft(device)
+        again = "after freeing it works" if after.verdict is Verdict.PASS else f"after freeing: {after.verdict}"
+        return Outcome(Verdict.FAILED, outcome.code, f"{outcome.detail}; {again}", None, outcome.seconds)
+    return Outcome(Verdict.PASS, None, f"works down to {left} MiB free", None, time.perf_counter() - began)
+
+
+def quarter_of_a_gigabyte(device: str) -> Outcome:
+    """The XTTS shapes with 256 MiB left, which should be enough."""
+    torch.ones(1, device=device)
+    with little_memory(device, 256 * MIB):
+        return check_stft(device)

@@ -49,12 +49,17 @@ class Probe:
     env: Mapping[str, str] = field(default_factory=dict)
 
 
+NO_JIT = {"CUDA_DISABLE_PTX_JIT": "1", "CUDA_CACHE_DISABLE": "1"}
+"""The driver reads both when the process starts: nothing is compiled, nothing is taken from an earlier compilation."""
+
 PROBES = (
     Probe("matmul", "matrix product (no FFT)", Role.CONTROL, quick=True),
     Probe("stft", "the STFTs of XTTS, F5-TTS, Whisper, VITS, so-vits, RVC, demucs", quick=True, timeout_s=30.0),
     Probe("transforms", "real, complex, two-dimensional and inverse FFTs, awkward lengths"),
     Probe("varying_shapes", "many lengths one after the other (plan cache)"),
-    Probe("threads", "two threads at once"),
+    Probe("istft", "inverse STFT"),
+    Probe("gradient", "gradient of an STFT"),
+    Probe("threads", "several threads at once"),
     Probe("second_model", "a second model in the same process"),
     Probe("after_training", "after training steps"),
     Probe("bypass", "FFTs by matrix products, without cuFFT", Role.FALLBACK, quick=True, timeout_s=30.0),
@@ -69,6 +74,6 @@ PROBES = (
         Role.CONTRAST,
         needs_gpu=True,
         alone=True,
-        env={"CUDA_DISABLE_PTX_JIT": "1", "CUDA_CACHE_DISABLE": "1"},
+        env=NO_JIT,
     ),
 )

@@ -14,6 +14,7 @@ import torch
 
 from cufft_harness.audio import resample, write_pcm16
 from cufft_harness.checkpoints import load as load_checkpoint
+from cufft_harness.fft.context import fft_context
 from cufft_harness.probes.outcome import Verdict
 from cufft_harness.probes.stft import check_stft
 from cufft_harness.sampling import injection as rehearsal
@@ -149,10 +150,7 @@ def transforms(placement: Placement, rehearse: str) -> AbstractContextManager[ob
         from cufft_harness.fft import inject
 
         stack.enter_context(inject(rehearse, device=_dispatch_key(placement.device)))
-    if placement.tier is Tier.BYPASS:
-        from cufft_harness.fft import bypass
-
-        stack.enter_context(bypass(_dispatch_key(placement.device)))
+    stack.enter_context(fft_context(placement.tier, placement.device))
     return stack
 
 
