@@ -16,8 +16,10 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from cufft_harness import processes
+from cufft_harness.probes.registry import NO_JIT
 
 from repro import machine
 from repro.store import RunFile, read
@@ -25,7 +27,6 @@ from repro.store import RunFile, read
 ROOT = Path(__file__).parent.parent
 BUDGET = 470.0
 """Seconds for all steps together."""
-NO_JIT = {"CUDA_DISABLE_PTX_JIT": "1", "CUDA_CACHE_DISABLE": "1"}
 STFT = """
 import json, sys, torch
 from contextlib import nullcontext
@@ -57,13 +58,13 @@ class Step:
     """
 
     name: str
-    command: list
+    command: list[str]
     limit: float
-    succeeds: tuple = (0,)
-    env: dict = field(default_factory=dict)
+    succeeds: tuple[int, ...] = (0,)
+    env: dict[str, str] = field(default_factory=dict)
 
 
-def steps(out, device, quick):
+def steps(out: Path, device: str, quick: bool) -> list[Step]:
     """All steps, most wanted first: what is cut off by the time limit is what matters least."""
     python, size, tokens = sys.executable, "tiny" if quick else "full", "8" if quick else "80"
     repeats = "2" if quick else "3"
@@ -108,7 +109,7 @@ def steps(out, device, quick):
     ]
 
 
-def perform(step, out, left):
+def perform(step: Step, out: Path, left: float) -> dict[str, Any]:
     """Run a step and give its outcome, as it goes into gpu-run.json."""
     environment = {**os.environ, **step.env}
     done = processes.run(step.command, timeout_s=min(step.limit, left), env=environment, cwd=ROOT)
@@ -126,21 +127,21 @@ def perform(step, out, left):
     return {"step": step.name, "outcome": verdict, "seconds": round(done.seconds, 1), "detail": detail}
 
 
-def machine_free(text):
+def machine_free(text: str) -> str:
     """A log without the folders of this machine, line by line."""
     return "\n".join(machine.anonymous(line) for line in text.splitlines()) + "\n"
 
 
-def done_before(out):
+def done_before(out: Path) -> dict[str, dict[str, Any]]:
     """Outcomes of the steps that earlier runs finished, by name."""
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for name in ("gpu-run.json", "gpu-run.partial.json"):
         with contextlib.suppress(ValueError):  # none there
             found.update({one["step"]: one for one in read(out / name).outcomes if one["outcome"] == "done"})
     return found
 
 
-def main():
+def main() -> int:
     """Run what is not done yet; the exit code is 0 when everything is."""
     parser = argparse.ArgumentParser(prog="python -m repro.gpu", description="Everything that needs a GPU.")
     parser.add_argument("--out", type=Path, required=True, help="folder of the results; the same one to go on")

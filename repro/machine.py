@@ -6,9 +6,10 @@ import ctypes
 import os
 import platform
 import re
+from typing import Any
 
 
-def gpu():
+def gpu() -> tuple[str, str] | None:
     """(name, CUDA version of the driver such as "13.0") of the first GPU, or None: by the driver itself."""
     try:
         cuda = ctypes.CDLL("libcuda.so.1")
@@ -21,19 +22,19 @@ def gpu():
     return name.value.decode(errors="replace"), f"{version.value // 1000}.{version.value % 1000 // 10}"
 
 
-def label():
+def label() -> str:
     """``no-gpu`` or the GPU's name fit for a file name, ``nvidia-h200``."""
     found = gpu()
     return "no-gpu" if found is None else re.sub(r"[^a-z0-9]+", "-", found[0].lower()).strip("-")
 
 
-def anonymous(text):
+def anonymous(text: str) -> str:
     """An error's text in one line, without addresses and without the folders of this machine."""
     text = re.sub(r"\w+://[^\s'\"`)]+", "(address)", " ".join(text.split()))
     return re.sub(r"(?<![\w.])(?:/[\w.+@~-]+)+/(?=[\w.+-])", "", text)[:300]
 
 
-def facts():
+def facts() -> dict[str, Any]:
     """System, processor, memory, GPU and driver, for a results file."""
     with open("/proc/meminfo") as memory:
         total_kb = int(memory.readline().split()[1])
@@ -50,7 +51,7 @@ def facts():
     }
 
 
-def _processor():
+def _processor() -> str:
     with open("/proc/cpuinfo") as lines:
         for line in lines:
             if line.startswith("model name"):
@@ -58,7 +59,7 @@ def _processor():
     return platform.machine()
 
 
-def _kernel_driver():
+def _kernel_driver() -> str | None:
     try:
         with open("/proc/driver/nvidia/version") as lines:
             found = re.search(r"\b(\d{3}\.\d+(?:\.\d+)?)\b", lines.readline())

@@ -58,7 +58,8 @@ def speak(text: str, voice: str) -> tuple[object, int]:
     spoken = subprocess.run(
         ["espeak-ng", "-v", voice, "-s", "165", "--stdout", text], check=True, capture_output=True
     ).stdout
-    return soundfile.read(io.BytesIO(spoken), dtype="float32")
+    samples, rate = soundfile.read(io.BytesIO(spoken), dtype="float32")
+    return samples, int(rate)
 
 
 def main() -> None:

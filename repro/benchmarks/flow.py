@@ -15,8 +15,9 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from cufft_harness import processes
@@ -65,7 +66,7 @@ def measure(directory: Path, folder: Path, device: str, tokens: int, repeats: in
         yield epoch.outcome()
 
 
-def _child(side: str, directory: Path, folder: Path, device: str, tokens: int) -> dict:
+def _child(side: str, directory: Path, folder: Path, device: str, tokens: int) -> dict[str, Any]:
     """Run one side in a process of its own and watch its memory."""
     output = folder / f"flow-{side}"
     shutil.rmtree(output, ignore_errors=True)
@@ -158,7 +159,7 @@ def _plain_reload(trainer: Trainer, path: Path, device: str) -> None:
     trainer.model.to(device)
 
 
-def _timed(action) -> float:
+def _timed(action: Callable[[], object]) -> float:
     began = time.perf_counter()
     action()
     if torch.cuda.is_available():
@@ -173,7 +174,7 @@ def _ours(directory: Path, output: Path, device: str, tokens: int, samples: bool
     def watch(owner: type, method: str, name: str) -> None:
         plain = getattr(owner, method)
 
-        def timed(self, *arguments, **named):
+        def timed(self: object, *arguments: Any, **named: Any) -> Any:
             began = time.perf_counter()
             try:
                 return plain(self, *arguments, **named)

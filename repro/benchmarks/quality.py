@@ -23,7 +23,9 @@ def measure(directory: Path, codes: int = 40) -> Iterator[dict[str, object]]:
 
     def logits() -> torch.Tensor:
         gpt.gpt_inference.store_prefix_emb(prefix)
-        found = gpt.gpt_inference(input_ids=inputs, use_cache=False, return_dict=True).logits[0, 60:, :1024]
+        found: torch.Tensor = gpt.gpt_inference(input_ids=inputs, use_cache=False, return_dict=True).logits[
+            0, 60:, :1024
+        ]
         return found.double()
 
     plain = logits()
@@ -39,7 +41,8 @@ def measure(directory: Path, codes: int = 40) -> Iterator[dict[str, object]]:
 
     def hidden_states() -> torch.Tensor:
         found = gpt.gpt(inputs_embeds=torch.cat([prefix, gpt.mel_embedding(said)], dim=1)).last_hidden_state
-        return gpt.final_norm(found)[:, 60:].float()
+        normed: torch.Tensor = gpt.final_norm(found)[:, 60:]
+        return normed.float()
 
     hidden = hidden_states()
     with fast.hidden_states():
@@ -55,7 +58,8 @@ def measure(directory: Path, codes: int = 40) -> Iterator[dict[str, object]]:
 
 
 def _wave(model: Xtts, hidden: torch.Tensor, voice: torch.Tensor) -> torch.Tensor:
-    return model.hifigan_decoder(hidden, g=voice).double()
+    wave: torch.Tensor = model.hifigan_decoder(hidden, g=voice)
+    return wave.double()
 
 
 def _snr(signal: torch.Tensor, other: torch.Tensor) -> float:

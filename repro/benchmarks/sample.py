@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -74,7 +74,8 @@ def stock(directory: Path, device: str, tokens: int, target: Path) -> Spoken:
 
     def timed(*arguments: object, **named: object) -> torch.Tensor:
         with stages.stage("vocode"):
-            return plain(*arguments, **named)
+            wave: torch.Tensor = plain(*arguments, **named)
+        return wave
 
     vocoder.forward = timed
     names = ("temperature", "length_penalty", "repetition_penalty", "top_k", "top_p")
@@ -140,7 +141,10 @@ def _rows(
     audio = len(ours[0].samples) / 22_050
     used = ours[-1].precision
     title = f"{name} ({used})" if fast else name
-    values = [(stage, lambda spoken, stage=stage: spoken.seconds[stage], "") for stage in STAGES]
+    values: list[tuple[str, Callable[[Spoken], float], str]] = [
+        (stage, lambda spoken, stage=stage: spoken.seconds[stage], "")  # type: ignore[misc]
+        for stage in STAGES
+    ]
     on_cpu = step.tier is Tier.CPU and fast
     goals = ("cpu sample", "cpu speech") if on_cpu else ("", "gpu speech") if step.tier is Tier.NATIVE else ("", "")
     values.append(("decode + vocode", lambda spoken: spoken.speech, goals[1]))

@@ -111,7 +111,7 @@ def _coqui(
         clip_grad_norm_(gpt.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        return losses["loss"].item()
+        return float(losses["loss"].item())
 
     return step
 

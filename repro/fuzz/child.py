@@ -10,11 +10,13 @@ import atheris
 
 # our own code, and what parses TOML for it, so that inputs get past the syntax
 with atheris.instrument_imports(include=["cufft_harness", "tomllib", "click"]):
+    from cufft_harness.training.settings import PREFIX
+
     from repro.fuzz import targets
 
 if __name__ == "__main__":
     name = sys.argv.pop(1)
-    for variable in [one for one in os.environ if one.startswith(targets.PREFIX)]:
+    for variable in [one for one in os.environ if one.startswith(PREFIX)]:
         del os.environ[variable]
     # to merge corpora, libFuzzer runs its own first argument again, with a shell
     sys.argv[0] = shlex.join([sys.executable, __file__, name])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,10 +17,12 @@ from repro.simdriver import library
 from repro.store import RunFile
 
 CANNOT = "could not be tested"
+Observe = Callable[[str, str, str], "dict[str, Any]"]
+Attempt = Callable[[str, str, str], None]
 HAS_GPU = machine.gpu() is not None
 
 
-def pytest_addoption(parser):
+def pytest_addoption(parser: pytest.Parser) -> None:
     """The options of the suite."""
     group = parser.getgroup("repro")
     group.addoption("--gpu-only", action="store_true", help="only what runs on a GPU")
@@ -32,7 +36,7 @@ def pytest_addoption(parser):
 class Recorder:
     """The results file of this run, and what the tests add to it."""
 
-    def __init__(self, config):
+    def __init__(self, config: pytest.Config) -> None:
         self.options = rows.Options(
             cufft=config.getoption("--cufft"),
             gpu_only=config.getoption("--gpu-only"),
@@ -62,19 +66,19 @@ class Recorder:
             pytest.exit(f"cannot write results: {error.strerror}", returncode=3)
 
     @staticmethod
-    def unlisted(torch):
+    def unlisted(torch: str) -> dict[str, Any]:
         """A row for a release that versions.toml does not list: an environment of somebody's own."""
         found = library.installed()
         return {"torch": torch, "cuda": "–", "cufft": {"version": found.version if found else "–"}}
 
-    def add(self, **outcome):
+    def add(self, **outcome: Any) -> None:
         """Write one outcome down; stop the run with one line if that is impossible."""
         try:
             self.file.add(outcome)
         except OSError as error:
             pytest.exit(f"cannot write results: {error.strerror}; what was measured so far is kept", returncode=3)
 
-    def extend(self, outcomes):
+    def extend(self, outcomes: list[dict[str, Any]]) -> None:
         """Write many outcomes down at once."""
         try:
             self.file.extend(outcomes)
@@ -82,36 +86,41 @@ class Recorder:
             pytest.exit(f"cannot write results: {error.strerror}; what was measured so far is kept", returncode=3)
 
 
-def pytest_configure(config):
+RECORDER = pytest.StashKey["Recorder | None"]()
+RESULTS_PATH = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
     """Open the results file when tests are going to run."""
-    config.recorder = None if config.option.collectonly else Recorder(config)
+    config.stash[RECORDER] = None if config.option.collectonly else Recorder(config)
 
 
-def pytest_sessionfinish(session, exitstatus):
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Close the results file, unless the run was interrupted or an internal error ended it."""
-    recorder = session.config.recorder
+    recorder = session.config.stash[RECORDER]
     if recorder and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-        session.config.results_path = recorder.file.finish()
+        session.config.stash[RESULTS_PATH] = recorder.file.finish()
 
 
-def pytest_terminal_summary(terminalreporter, config):
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say where the results are."""
-    path = getattr(config, "results_path", None)
-    if path:
-        terminalreporter.write_line(f"results: {os.path.relpath(path)}")
+    if RESULTS_PATH in config.stash:
+        terminalreporter.write_line(f"results: {os.path.relpath(config.stash[RESULTS_PATH])}")
 
 
 @pytest.fixture(scope="session")
-def recorder(pytestconfig):
+def recorder(pytestconfig: pytest.Config) -> Recorder:
     """The run's results file."""
-    return pytestconfig.recorder
+    recorder = pytestconfig.stash[RECORDER]
+    assert recorder is not None
+    return recorder
 
 
 @pytest.fixture
-def observe(recorder):
+def observe(recorder: Recorder) -> Observe:
     """``observe(scenario, device, tier)``: run it in a child and write it down; skip what cannot be run here."""
 
-    def run(name, device, tier):
+    def run(name: str, device: str, tier: str) -> dict[str, Any]:
         reason = why_not(name, device, recorder.options)
         if reason:
             recorder.add(scenario=name, device=device, tier=tier, verdict="not run", detail=reason)
@@ -129,10 +138,10 @@ def observe(recorder):
 
 
 @pytest.fixture
-def attempt(observe):
+def attempt(observe: Observe) -> Attempt:
     """``attempt(scenario, device, tier)``: the same, and it has to pass, or fail at a limit of PyTorch itself."""
 
-    def run(name, device, tier):
+    def run(name: str, device: str, tier: str) -> None:
         outcome = observe(name, device, tier)
         if outcome.get("code") not in scenarios.BY_NAME[name].may_fail_with:
             assert outcome["verdict"] == "pass", outcome["detail"]
@@ -140,7 +149,7 @@ def attempt(observe):
     return run
 
 
-def why_not(name, device, options):
+def why_not(name: str, device: str, options: rows.Options) -> str:
     """Why a scenario is not run here; empty if it is."""
     if device == "cuda" and not HAS_GPU:
         return "no GPU on this machine"

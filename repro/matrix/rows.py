@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import re
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-try:
+if sys.version_info >= (3, 11):
     import tomllib
-except ImportError:  # Python 3.10
+else:
     import tomli as tomllib
 
 from repro import machine, store
@@ -78,7 +80,7 @@ def is_done(torch: str, chosen: Options) -> bool:
         return False  # not usable: the row is run again
 
 
-def packages(row: dict, chosen: Options) -> list[str]:
+def packages(row: dict[str, Any], chosen: Options) -> list[str]:
     """What is installed, in one go so that one resolution sees all of it."""
     names = [f"torch=={row['torch']}", f"numpy{row['numpy']}", "pytest>=8"]
     if not chosen.no_tts:
@@ -86,7 +88,7 @@ def packages(row: dict, chosen: Options) -> list[str]:
     return names
 
 
-def swapped_cufft(row: dict, version: str) -> str:
+def swapped_cufft(row: dict[str, Any], version: str) -> str:
     """The requirement that replaces torch's own cuFFT; only a version of the same CUDA major has the same soname.
 
     Raises:

@@ -2,11 +2,12 @@
 
 import pytest
 
+from repro.matrix.conftest import Attempt, Observe
 from repro.simdriver import library
 from repro.simdriver.expected import load
 
 
-def simulated_code():
+def simulated_code() -> str | None:
     """What this cuFFT answers to the same fault under the simulated driver; None where it does not run there."""
     found = library.installed()
     answer = load().get(found.version, {}).get("jit_disabled/r2c 512/sm_86") if found else None
@@ -14,7 +15,7 @@ def simulated_code():
 
 
 @pytest.mark.parametrize("scenario", ["fft.stft without JIT", "xtts.fresh without JIT"])
-def test_fft_without_ptx_compiler_fails_as_under_the_simulated_driver(observe, scenario):
+def test_fft_without_ptx_compiler_fails_as_under_the_simulated_driver(observe: Observe, scenario: str) -> None:
     """With CUDA_DISABLE_PTX_JIT=1 and CUDA_CACHE_DISABLE=1 cuFFT fails, with the code that the simulation gave."""
     outcome = observe(scenario, "cuda", "native")
 
@@ -24,6 +25,6 @@ def test_fft_without_ptx_compiler_fails_as_under_the_simulated_driver(observe, s
 
 
 @pytest.mark.parametrize("scenario", ["fft.stft without JIT", "xtts.fresh without JIT"])
-def test_bypass_needs_no_ptx_compiler(attempt, scenario):
+def test_bypass_needs_no_ptx_compiler(attempt: Attempt, scenario: str) -> None:
     """Matrix products go on working where cuFFT cannot."""
     attempt(scenario, "cuda", "bypass")

@@ -1,24 +1,28 @@
 """Face: the error code. What this release's own cuFFT says when the driver fails in a known way; no GPU is needed."""
 
+from collections.abc import Mapping
+from pathlib import Path
+
 import pytest
 
+from repro.matrix.conftest import Recorder
 from repro.simdriver import library
 from repro.simdriver.build import CannotBuild, build
 from repro.simdriver.expected import load
 from repro.simdriver.experiments import FAULTS, RETRIES, all_experiments
-from repro.simdriver.run import get_version, run
+from repro.simdriver.run import Answer, get_version, run
 
 
-def judge(answer, expected):
+def judge(answer: Answer, expected: Mapping[str, str]) -> dict[str, str]:
     """An outcome for the results file: as expected, changed, or new where no table was ever taken."""
     experiment = answer.experiment
     known = expected.get(experiment.name)
     verdict = "new" if known is None else "as expected" if known == answer.text else "changed"
     outcome = {"scenario": "simulated driver", "experiment": experiment.name, "answer": answer.text, "verdict": verdict}
-    return {**outcome, "expected": known} if verdict == "changed" else outcome
+    return {**outcome, "expected": known} if known is not None and verdict == "changed" else outcome
 
 
-def test_answers_to_faults_are_as_tabled(recorder, tmp_path):
+def test_answers_to_faults_are_as_tabled(recorder: Recorder, tmp_path: Path) -> None:
     """Every answer of the real libcufft to a fault of the driver is the one in expected.json."""
     if recorder.options.gpu_only:
         pytest.skip("--gpu-only")

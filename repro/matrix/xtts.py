@@ -7,6 +7,8 @@ All its STFTs have the real sizes: 512/160/400 at 16 kHz in the speaker encoder,
 from __future__ import annotations
 
 import wave
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,13 +17,13 @@ SAMPLE_RATE = 22_050
 WIDTH = 128
 
 
-def prepare():
+def prepare() -> None:
     """Import TTS on releases it was not made for."""
     import torch.nn.utils as utils
 
     if not hasattr(utils.parametrizations, "weight_norm"):  # torch 2.0; TTS 0.22 says it wants 2.1
         utils.parametrizations.weight_norm = utils.weight_norm
-        utils.parametrize.remove_parametrizations = lambda module, name, leave_parametrized=True: (
+        utils.parametrize.remove_parametrizations = lambda module, name, leave_parametrized=True: (  # type: ignore[assignment]
             utils.remove_weight_norm(module, name)
         )
     from TTS.tts.models import xtts
@@ -29,7 +31,7 @@ def prepare():
     xtts.load_audio = read_wav  # TTS reads files through torchaudio, which needs FFmpeg from torch 2.9 on
 
 
-def read_wav(path, sampling_rate):
+def read_wav(path: str | Path, sampling_rate: int) -> torch.Tensor:
     """A mono 16-bit WAV as float32 of shape (1, samples)."""
     with wave.open(str(path)) as file:
         if (file.getframerate(), file.getnchannels(), file.getsampwidth()) != (sampling_rate, 1, 2):
@@ -38,7 +40,7 @@ def read_wav(path, sampling_rate):
     return torch.from_numpy(samples.astype(np.float32) / 32768)[None]
 
 
-def write_speech(path, seconds=3.0):
+def write_speech(path: Path, seconds: float = 3.0) -> None:
     """A reference clip: a harmonic tone of speech-like pitch that rises and falls, with a little noise."""
     time = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     pitch = 120 + 30 * np.sin(2 * np.pi * 0.7 * time)
@@ -51,7 +53,7 @@ def write_speech(path, seconds=3.0):
         file.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
 
 
-def build(seed=0):
+def build(seed: int = 0) -> Any:
     """A fresh model on the CPU; the same seed gives the same weights."""
     from TTS.tts.configs.xtts_config import XttsConfig
     from TTS.tts.models.xtts import Xtts
@@ -73,7 +75,7 @@ def build(seed=0):
 class Trainer:
     """Real steps of fine-tuning: mels on the device, codes of a DVAE, cross-entropy of text and codes, AdamW."""
 
-    def __init__(self, model, device):
+    def __init__(self, model: Any, device: str) -> None:
         from TTS.tts.layers.tortoise.arch_utils import TorchMelSpectrogram
         from TTS.tts.layers.xtts.dvae import DiscreteVAE
 
@@ -87,7 +89,7 @@ class Trainer:
         ).to(device).eval()  # fmt: skip
         self.optimizer = torch.optim.AdamW(model.gpt.parameters(), lr=1e-4)
 
-    def step(self, clip):
+    def step(self, clip: torch.Tensor) -> float:
         """One step on a clip of shape (1, samples); returns the loss."""
         self.model.gpt.train()
         clip = clip.to(self.device)
@@ -107,4 +109,4 @@ class Trainer:
         self.model.gpt.eval()
         if not torch.isfinite(loss):
             raise RuntimeError(f"the training loss is {loss.item()}")
-        return loss.item()
+        return float(loss.item())

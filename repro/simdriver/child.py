@@ -19,14 +19,14 @@ INPUT, OUTPUT, WORKSPACE = 0x710000000000, 0x718000000000, 0x720000000000
 class Handle:
     """A cuFFT plan handle and the stage it has come to; `attempt` goes on from there."""
 
-    def __init__(self, cufft):
+    def __init__(self, cufft: ctypes.CDLL) -> None:
         self.cufft = cufft
         self.number = ctypes.c_int(-1)
         self.workspace = ctypes.c_size_t(0)
         self.planned = False
-        self.created = cufft.cufftCreate(ctypes.byref(self.number))
+        self.created: int = cufft.cufftCreate(ctypes.byref(self.number))
 
-    def attempt(self, kind, length, batch):
+    def attempt(self, kind: str, length: int, batch: int) -> tuple[str, int]:
         """Plan, unless that is done, and execute: (stage that failed, its code), or ("", 0)."""
         if self.created:
             return "create", self.created
@@ -41,21 +41,22 @@ class Handle:
         code = self.cufft.cufftXtExec(self.number, ctypes.c_void_p(INPUT), ctypes.c_void_p(OUTPUT), direction)
         return ("exec", code) if code else ("", 0)
 
-    def plan(self, kind, length, batch):
+    def plan(self, kind: str, length: int, batch: int) -> int:
         """cufftXtMakePlanMany with dense layout, the call PyTorch makes."""
         wide = ctypes.c_longlong
         source, target, execution = TYPES[kind]
         complex_length = length // 2 + 1
         distances = {"c2r": (complex_length, length), "c2c": (length, length)}.get(kind, (length, complex_length))
-        return self.cufft.cufftXtMakePlanMany(
+        code: int = self.cufft.cufftXtMakePlanMany(
             self.number, 1, (wide * 1)(length),
             None, wide(1), wide(distances[0]), source,
             None, wide(1), wide(distances[1]), target,
             wide(batch), ctypes.byref(self.workspace), execution,
         )  # fmt: skip
+        return code
 
 
-def main():
+def main() -> None:
     """Run the experiment described by the second argument; print what came of it."""
     library, experiment = sys.argv[1], json.loads(sys.argv[2])
     cufft = ctypes.CDLL(library, mode=ctypes.RTLD_GLOBAL)
