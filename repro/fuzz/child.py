@@ -10,7 +10,7 @@ import atheris
 
 # our own code, and what parses TOML for it, so that inputs get past the syntax
 with atheris.instrument_imports(include=["cufft_harness", "tomllib", "click"]):
-    from cufft_harness.training.settings import PREFIX
+    from cufft_harness.training.setting import PREFIX
 
     from repro.fuzz import targets
 
