@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from cufft_harness.diagnosis.rules import Confidence
@@ -18,6 +17,8 @@ from cufft_harness.errors import UserError
 from cufft_harness.probes.outcome import Outcome, Verdict
 from cufft_harness.probes.registry import PROBES
 from cufft_harness.probes.runner import Results
+
+from repro.simdriver.build import build
 
 RTX_3090 = Device("NVIDIA GeForce RTX 3090", (8, 6), 24 * 2**30)
 RTX_4090 = Device("NVIDIA GeForce RTX 4090", (8, 9), 24 * 2**30)
@@ -206,12 +207,9 @@ def test_faults_of_a_machine_are_named(changes, status, cause):
 @pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="a real driver would answer instead")
 def test_the_command_survives_a_simulated_driver(tmp_path):
     """With a libcuda that only pretends to an RTX 3090: an answer, an exit code of the contract, the JIT state."""
-    source = Path(__file__).parent / "simulated" / "libcuda.c"
-    library = tmp_path / "libcuda.so.1"
-    subprocess.run(
-        ["gcc", "-shared", "-fPIC", "-w", "-Wl,-soname,libcuda.so.1", "-o", str(library), str(source)], check=True
-    )
-    env = {**os.environ, "LD_LIBRARY_PATH": str(tmp_path), "SIM_PTX": "223", "OMP_NUM_THREADS": "1"}
+    build(tmp_path)
+    device = {"SIMCUDA_DEVICE_NAME": "NVIDIA GeForce RTX 3090", "SIMCUDA_JIT_ERROR": "223"}
+    env = {**os.environ, **device, "LD_LIBRARY_PATH": str(tmp_path), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "cufft_harness", "doctor", "--json", "--quick"]
     finished = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     data = json.loads(finished.stdout)

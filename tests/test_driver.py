@@ -10,9 +10,17 @@ import pytest
 from cufft_harness.driver import probe_driver, read_system
 from cufft_harness.driver.system import mapped_libraries
 
-COMPILER = shutil.which("gcc") or shutil.which("cc")
-needs_compiler = pytest.mark.skipif(COMPILER is None, reason="no C compiler (gcc or cc) to build the simulated libcuda")
-SOURCE = Path(__file__).parent / "simulated" / "libcuda.c"
+from repro.simdriver.build import CannotBuild, build, find_compiler
+
+
+def has_compiler() -> bool:
+    try:
+        return bool(find_compiler())
+    except CannotBuild:
+        return False
+
+
+needs_compiler = pytest.mark.skipif(not has_compiler(), reason="no C compiler to build the simulated libcuda")
 needs_no_driver = pytest.mark.skipif(
     bool(shutil.which("nvidia-smi")), reason="this machine has a CUDA driver of its own, which would answer instead"
 )
@@ -21,9 +29,7 @@ needs_no_driver = pytest.mark.skipif(
 def _build(folder: Path, *flags: str) -> Path:
     """Compile the simulated driver as libcuda.so.1 in `folder`."""
     folder.mkdir(exist_ok=True)
-    command = [COMPILER, "-shared", "-fPIC", "-w", *flags, "-o", str(folder / "libcuda.so.1"), str(SOURCE)]
-    subprocess.run([*command, "-Wl,-soname,libcuda.so.1"], check=True)
-    return folder
+    return build(folder, *flags).parent
 
 
 @pytest.fixture(scope="session")
@@ -38,13 +44,15 @@ def full_driver_folder(tmp_path_factory):
     empty = folder / "empty.c"
     empty.write_text("int nothing;\n")
     subprocess.run(
-        [COMPILER, "-shared", "-fPIC", "-o", str(folder / "libnvidia-ptxjitcompiler.so.1"), str(empty)], check=True
+        [find_compiler(), "-shared", "-fPIC", "-o", str(folder / "libnvidia-ptxjitcompiler.so.1"), str(empty)],
+        check=True,
     )
     return folder
 
 
 def _probe(folder, timeout_s=20.0, **variables):
-    env = {**os.environ, "LD_LIBRARY_PATH": str(folder), **variables}
+    device = {"SIMCUDA_DEVICE_NAME": "NVIDIA GeForce RTX 3090", "SIMCUDA_DRIVER_VERSION": "12040"}
+    env = {**os.environ, "LD_LIBRARY_PATH": str(folder), **device, **variables}
     env.pop("CUDA_CACHE_DISABLE", None)
     return probe_driver(timeout_s=timeout_s, env=env)
 
@@ -71,7 +79,7 @@ def test_a_complete_driver_is_read(full_driver_folder):
 )
 def test_the_states_of_the_jit_compiler_are_told_apart(driver_folder, code, words):
     """218, 221, 222 and 223 keep their number and get the sentence that belongs to them."""
-    report = _probe(driver_folder, SIM_PTX=str(code))
+    report = _probe(driver_folder, SIMCUDA_JIT_ERROR=str(code))
     assert report.ptx_code == code
     assert report.compiles_ptx is False
     assert words in report.problem
@@ -81,20 +89,20 @@ def test_the_states_of_the_jit_compiler_are_told_apart(driver_folder, code, word
 @needs_no_driver
 def test_a_missing_jit_library_is_noticed(driver_folder):
     """libcuda without libnvidia-ptxjitcompiler.so.1 beside it: the library is reported as absent."""
-    assert _probe(driver_folder, SIM_PTX="221").jit_library is False
+    assert _probe(driver_folder, SIMCUDA_JIT_ERROR="221").jit_library is False
 
 
 @needs_compiler
 def test_a_warm_cache_does_not_hide_a_missing_compiler(driver_folder):
     """The probe switches the compute cache off, so a kernel cached earlier cannot pass for a compiled one."""
-    assert _probe(driver_folder, SIM_PTX="221", SIM_CACHE="1").ptx_code == 221
+    assert _probe(driver_folder, SIMCUDA_JIT_ERROR="221", SIMCUDA_JIT_CACHED="1").ptx_code == 221
 
 
 @needs_compiler
 @pytest.mark.parametrize(("code", "words"), [(100, "no CUDA device"), (803, "do not fit"), (999, "unknown error")])
 def test_a_driver_that_refuses_to_start_says_why(driver_folder, code, words):
     """A cuInit error is a report with the code and its meaning."""
-    report = _probe(driver_folder, SIM_INIT=str(code))
+    report = _probe(driver_folder, SIMCUDA_INIT_ERROR=str(code))
     assert report.init_code == code
     assert words in report.problem
     assert not report.died
@@ -105,9 +113,9 @@ def test_a_driver_that_refuses_to_start_says_why(driver_folder, code, words):
 @pytest.mark.parametrize(
     ("variables", "died"),
     [
-        ({"SIM_INIT": "crash"}, "SIGSEGV in init"),
-        ({"SIM_PTX": "crash"}, "SIGSEGV in ptx"),
-        ({"SIM_INIT": "exit"}, "exit status 0 in init"),
+        ({"SIMCUDA_INIT_ERROR": "crash"}, "SIGSEGV in init"),
+        ({"SIMCUDA_JIT_ERROR": "crash"}, "SIGSEGV in ptx"),
+        ({"SIMCUDA_INIT_ERROR": "exit"}, "exit status 0 in init"),
     ],
 )
 def test_a_driver_that_crashes_is_a_verdict(driver_folder, variables, died):
@@ -122,7 +130,7 @@ def test_a_driver_that_crashes_is_a_verdict(driver_folder, variables, died):
 @pytest.mark.parametrize("behaviour", ["hang", "stubborn"])
 def test_a_driver_that_hangs_is_a_verdict(driver_folder, behaviour):
     """A hang in cuInit ends at the time limit, also when the driver ignores interrupt and terminate."""
-    report = _probe(driver_folder, timeout_s=1.5, SIM_INIT=behaviour)
+    report = _probe(driver_folder, timeout_s=1.5, SIMCUDA_INIT_ERROR=behaviour)
     assert report.died == "hung in init"
     assert report.cuda == (12, 4)
 
@@ -130,7 +138,7 @@ def test_a_driver_that_hangs_is_a_verdict(driver_folder, behaviour):
 @needs_compiler
 def test_a_driver_with_a_wrong_symbol_is_a_verdict(tmp_path):
     """A libcuda that lacks a function is reported by that function's name, and the other steps still run."""
-    report = _probe(_build(tmp_path / "short", "-DWITHOUT_VERSION"))
+    report = _probe(_build(tmp_path / "short", "-DWITHOUT_DRIVER_VERSION"))
     assert "cuDriverGetVersion" in report.problem
     assert report.cuda is None
     assert report.compiles_ptx
@@ -156,14 +164,14 @@ def test_no_driver_at_all_is_a_verdict(tmp_path):
 @needs_compiler
 def test_mig_slices_and_missing_devices_are_seen(driver_folder):
     """A MIG slice is known by its name; a driver without devices is a problem in words."""
-    assert _probe(driver_folder, SIM_NAME="NVIDIA A100-SXM4-40GB MIG 1g.5gb").devices[0].is_mig
-    assert "no device" in _probe(driver_folder, SIM_DEVICES="0").problem
+    assert _probe(driver_folder, SIMCUDA_DEVICE_NAME="NVIDIA A100-SXM4-40GB MIG 1g.5gb").devices[0].is_mig
+    assert "no device" in _probe(driver_folder, SIMCUDA_DEVICES="0").problem
 
 
 @needs_compiler
 def test_a_context_that_cannot_be_made_is_told_from_a_ptx_failure(driver_folder):
     """Out of memory at context creation says nothing about the JIT compiler."""
-    report = _probe(driver_folder, SIM_CONTEXT="2")
+    report = _probe(driver_folder, SIMCUDA_CONTEXT_ERROR="2")
     assert report.ptx_code is None
     assert "code 2" in report.problem
 

@@ -28,14 +28,18 @@ def find_compiler() -> str:
     raise CannotBuild("no C compiler found (cc, gcc or clang); on Debian or Ubuntu: apt install gcc libc6-dev")
 
 
-def build(folder: Path) -> Path:
+def build(folder: Path, *flags: str) -> Path:
     """Build ``folder/libcuda.so.1``; the folder then goes first on LD_LIBRARY_PATH of what is to be fooled.
+
+    Args:
+        folder: gets the library.
+        flags: more for the compiler, such as ``-DWITHOUT_DRIVER_VERSION``.
 
     Raises:
         CannotBuild: no compiler, or it gave an error.
     """
     library = folder / LIBRARY
-    command = [find_compiler(), "-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
+    command = [find_compiler(), "-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", *flags]
     command += ["-Wl,-soname," + LIBRARY, "-o", str(library), *map(str, sorted(SOURCES.glob("*.c")))]
     finished = processes.run(command, timeout_s=120)
     if finished.returncode != 0:

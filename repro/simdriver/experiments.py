@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True)
-class Fault:
+class DriverFault:
     """A way in which the driver misbehaves.
 
     Attributes:
@@ -53,25 +53,29 @@ class Experiment:
 FAULTS = {
     fault.name: fault
     for fault in [
-        Fault("healthy", "a driver that works", {}),
-        Fault("jit_missing", "no PTX compiler: libnvidia-ptxjitcompiler.so.1 is absent (221)", {"JIT_ERROR": "221"}),
-        Fault("jit_disabled", "PTX compilation switched off, as by CUDA_DISABLE_PTX_JIT=1 (223)", {"JIT_ERROR": "223"}),
-        Fault("jit_failing", "the PTX compiler rejects the kernels (218)", {"JIT_ERROR": "218"}),
-        Fault("jit_version", "the PTX is newer than the driver's compiler (222)", {"JIT_ERROR": "222"}),
-        Fault("module_oom", "no memory left to load any kernel (2)", {"MODULE_ERROR": "2"}),
-        Fault("alloc_failed", "no device memory left at all: every cuMemAlloc fails (2)", {"FREE_MB": "0"}),
-        Fault("launch_failed", "kernels load, launching one fails (719)", {"LAUNCH_ERROR": "719"}),
-        Fault(
+        DriverFault("healthy", "a driver that works", {}),
+        DriverFault(
+            "jit_missing", "no PTX compiler: libnvidia-ptxjitcompiler.so.1 is absent (221)", {"JIT_ERROR": "221"}
+        ),
+        DriverFault(
+            "jit_disabled", "PTX compilation switched off, as by CUDA_DISABLE_PTX_JIT=1 (223)", {"JIT_ERROR": "223"}
+        ),
+        DriverFault("jit_failing", "the PTX compiler rejects the kernels (218)", {"JIT_ERROR": "218"}),
+        DriverFault("jit_version", "the PTX is newer than the driver's compiler (222)", {"JIT_ERROR": "222"}),
+        DriverFault("module_oom", "no memory left to load any kernel (2)", {"MODULE_ERROR": "2"}),
+        DriverFault("alloc_failed", "no device memory left at all: every cuMemAlloc fails (2)", {"FREE_MB": "0"}),
+        DriverFault("launch_failed", "kernels load, launching one fails (719)", {"LAUNCH_ERROR": "719"}),
+        DriverFault(
             "launch_illegal",
             "an earlier kernel broke the context: launches give illegal address (700)",
             {"LAUNCH_ERROR": "700"},
         ),
-        Fault(
+        DriverFault(
             "driver_minor_older",
             "a driver of the same CUDA major, oldest minor (12.0 or 13.0)",
             {"DRIVER_VERSION": "same major"},
         ),
-        Fault(
+        DriverFault(
             "driver_too_old",
             "a driver of the CUDA major before the library's (11.8 or 12.9)",
             {"DRIVER_VERSION": "major before"},
@@ -125,7 +129,7 @@ def all_experiments() -> list[Experiment]:
     return crossed + devices + retried
 
 
-def knobs(fault: Fault, cuda_major: int) -> dict[str, str]:
+def knobs(fault: DriverFault, cuda_major: int) -> dict[str, str]:
     """The environment of one experiment; the driver's version depends on the CUDA major the library was made for."""
     versions = {
         "same major": cuda_major * 1000,

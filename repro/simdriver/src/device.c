@@ -12,19 +12,21 @@ void *primary_context(void) { return &context_storage; }
 CUresult cuInit(unsigned flags)
 {
     trace("cuInit(%u)", flags);
-    return CUDA_SUCCESS;
+    return knob_init_error();
 }
 
+#ifndef WITHOUT_DRIVER_VERSION
 CUresult cuDriverGetVersion(int *version)
 {
     *version = knob_driver_version();
     trace("cuDriverGetVersion -> %d", *version);
     return CUDA_SUCCESS;
 }
+#endif
 
 CUresult cuDeviceGetCount(int *count)
 {
-    *count = 1;
+    *count = knob_devices();
     return CUDA_SUCCESS;
 }
 
@@ -32,12 +34,15 @@ CUresult cuDeviceGet(CUdevice *device, int ordinal)
 {
     trace("cuDeviceGet(%d)", ordinal);
     *device = ordinal;
-    return ordinal == 0 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE;
+    return ordinal >= 0 && ordinal < knob_devices() ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE;
 }
 
 CUresult cuDeviceGetName(char *name, int length, CUdevice device)
 {
-    snprintf(name, (size_t)length, "Simulated GPU %d", device);
+    if (knob_device_name())
+        snprintf(name, (size_t)length, "%s", knob_device_name());
+    else
+        snprintf(name, (size_t)length, "Simulated GPU %d", device);
     return CUDA_SUCCESS;
 }
 
@@ -120,7 +125,7 @@ CUresult cuDevicePrimaryCtxRetain(void **context, CUdevice device)
 {
     trace("cuDevicePrimaryCtxRetain(%d)", device);
     *context = primary_context();
-    return CUDA_SUCCESS;
+    return knob_context_error();
 }
 
 CUresult cuDevicePrimaryCtxGetState(CUdevice device, unsigned *flags, int *active)

@@ -8,10 +8,19 @@
  *   SIMCUDA_DRIVER_VERSION      what cuDriverGetVersion reports, 1000 * major + 10 * minor          (13000)
  *   SIMCUDA_COMPUTE_CAPABILITY  10 * major + minor of the device                                    (86)
  *   SIMCUDA_FREE_MB             device memory that is free; a larger allocation is out of memory    (20000)
+ *   SIMCUDA_DEVICES             number of GPUs                                                      (1)
+ *   SIMCUDA_DEVICE_NAME         their name                                            (Simulated GPU N)
+ *   SIMCUDA_INIT_ERROR          CUresult of cuInit, 0: works                                        (0)
+ *   SIMCUDA_CONTEXT_ERROR       CUresult of retaining the primary context, 0: works                 (0)
  *   SIMCUDA_JIT_ERROR           CUresult of loading an image that needs the PTX compiler, 0: works  (0)
+ *   SIMCUDA_JIT_CACHED          1: a cache hides SIMCUDA_JIT_ERROR, unless CUDA_CACHE_DISABLE is set (0)
  *   SIMCUDA_MODULE_ERROR        CUresult of loading any image, 0: works                             (0)
  *   SIMCUDA_LAUNCH_ERROR        CUresult of cuLaunchKernel, 0: works                                (0)
  *   SIMCUDA_TRACE               1: write every call to stderr                                       (0)
+ *
+ * In place of a CUresult, INIT_ERROR, CONTEXT_ERROR and JIT_ERROR may be what a driver does that never returns: "crash",
+ * "exit", "hang", or "stubborn", which hangs and ignores SIGINT and SIGTERM. Compiled with -DWITHOUT_DRIVER_VERSION, it
+ * lacks cuDriverGetVersion, as a stub does.
  */
 #ifndef SIMCUDA_DRIVER_H
 #define SIMCUDA_DRIVER_H
@@ -36,6 +45,10 @@ enum {
 int knob_driver_version(void);
 int knob_compute_capability(void);
 size_t knob_free_bytes(void);
+int knob_devices(void);
+const char *knob_device_name(void); /* NULL: none given */
+CUresult knob_init_error(void);
+CUresult knob_context_error(void);
 CUresult knob_jit_error(void);
 CUresult knob_module_error(void);
 CUresult knob_launch_error(void);
