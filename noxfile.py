@@ -26,15 +26,15 @@ nox.options.sessions = ["tests"]
 ROOT = Path(__file__).parent
 PYTHON = "3.11"
 CONSTRAINTS = "constraints.txt"
-TESTS, FUZZ, LINT, DOCS = (
+STUDY, TESTS, FUZZ, LINT, DOCS = (
     nox.project.dependency_groups(nox.project.load_toml(ROOT / "pyproject.toml"), group)
-    for group in ("tests", "fuzz", "lint", "docs")
+    for group in ("study", "tests", "fuzz", "lint", "docs")
 )
 
 
-def _install(session: nox.Session, *packages: str, extras: str = "train,report") -> None:
-    """Install the package with `extras`, at the exact versions of constraints.txt."""
-    session.install("-c", CONSTRAINTS, "-e", f".[{extras}]", *packages)
+def _install(session: nox.Session, *packages: str, extras: str = "train") -> None:
+    """Install the package with `extras` and more packages, all at the exact versions of constraints.txt."""
+    session.install("-c", CONSTRAINTS, "-e", f".[{extras}]" if extras else ".", *packages)
 
 
 @nox.session(python=PYTHON)
@@ -59,7 +59,7 @@ def _names(first: str) -> Iterator[Path]:
 @nox.session(python=PYTHON)
 def tests(session: nox.Session) -> None:
     """Run the tests of the package: `nox -s tests -- -k dataset` for some of them."""
-    _install(session, *TESTS)
+    _install(session, *STUDY, *TESTS)
     # two processes; each file's tests stay together, because they share models and runs
     session.run("pytest", "-n", "2", "--dist", "loadfile", *session.posargs)
 
@@ -67,7 +67,7 @@ def tests(session: nox.Session) -> None:
 @nox.session(python=PYTHON)
 def lint(session: nox.Session) -> None:
     """Ruff, strict mypy, and which part may import which."""
-    _install(session, *LINT, *TESTS)
+    _install(session, *STUDY, *LINT, *TESTS)
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
@@ -85,21 +85,21 @@ def docs(session: nox.Session) -> None:
 @nox.session(python=PYTHON, default=False)
 def faults(session: nox.Session) -> None:
     """Hurt real runs for 14 minutes and count what is lost: `-- --seed N` repeats a plan, `--minutes 5` is shorter."""
-    _install(session, *TESTS)
+    _install(session, *STUDY, *TESTS)
     session.run("python", "-m", "repro.kills", "--results", "repro/results", *session.posargs)
 
 
 @nox.session(python=PYTHON, default=False)
 def endurance(session: nox.Session) -> None:
     """One long run, and what of it grows: memory, handles, threads, logs, time; `-- --epochs 300` is the default."""
-    _install(session, *TESTS)
+    _install(session, *STUDY, *TESTS)
     session.run("python", "-m", "repro.kills.endurance", "--results", "repro/results", *session.posargs)
 
 
 @nox.session(python=PYTHON, default=False)
 def fuzz(session: nox.Session) -> None:
     """Fuzz the log reader, audio intake and settings with atheris: `-- --seconds 60` each, `--only wav`, `--keep`."""
-    _install(session, *TESTS, *FUZZ)
+    _install(session, *STUDY, *TESTS, *FUZZ)
     session.run("python", "-m", "repro.fuzz", "--results", "repro/results", *session.posargs)
 
 
@@ -181,14 +181,14 @@ def repro(session: nox.Session) -> None:
 @nox.session(python=PYTHON, default=False)
 def bench(session: nox.Session) -> None:
     """Speed beside the baselines: `-- --size full` for the figures that count, `-- --only sample,flow` for some."""
-    _install(session)
+    _install(session, *STUDY)
     session.run("python", "-m", "repro.benchmarks", *session.posargs)
 
 
 @nox.session(python=PYTHON, default=False)
 def report(session: nox.Session) -> None:
     """REPORT.md from the results; `-- --check` only says whether it is up to date."""
-    _install(session, extras="report")
+    _install(session, *STUDY, extras="")
     session.run("python", "-m", "repro.report", *session.posargs)
 
 
