@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+from cufft_harness.probes.outcome import Verdict
 
 from repro import machine
 from repro.matrix import bisect, rows, scenarios
+from repro.matrix.outcomes import ScenarioOutcome, SimulatedOutcome
 from repro.matrix.rows import ROWS, Options
 
 
@@ -74,7 +76,7 @@ def leave(results, torch, answer, status="complete"):
         "kind": "repro",
         "name": torch,
         "status": status,
-        "outcomes": [{"scenario": "simulated driver", "experiment": "x", "answer": answer}] if answer else [],
+        "outcomes": [SimulatedOutcome("x", answer, answer).as_row()] if answer else [],
     }
     (results / f"{rows.run_name(torch, Options())}.json").write_text(json.dumps(content))
 
@@ -182,8 +184,25 @@ def test_bisect_refuses_what_it_cannot_halve(results, good, bad, message):
 
 def test_ends_of_a_child_are_told_apart():
     """A signal is a crash, silence is not testable, lateness is a hang; none is called a failure of cuFFT."""
-    assert scenarios._silent(-11, "")["verdict"] == "crashed"
-    assert scenarios._silent(-11, "")["code"] == "SIGSEGV"
-    assert scenarios._silent(1, "ImportError")["verdict"] == "could not be tested"
-    assert scenarios._late(scenarios.SCENARIOS[0], unkillable=False)["verdict"] == "hung"
-    assert scenarios._late(scenarios.SCENARIOS[0], unkillable=True)["verdict"] == "unkillable"
+    assert scenarios._silent(-11, "")[0].verdict is Verdict.CRASHED
+    assert scenarios._silent(-11, "")[0].code == "SIGSEGV"
+    assert scenarios._silent(1, "ImportError")[0].verdict is Verdict.NOT_TESTED
+    assert scenarios._late(scenarios.SCENARIOS[0], unkillable=False)[0].verdict is Verdict.HUNG
+    assert scenarios._late(scenarios.SCENARIOS[0], unkillable=True)[0].verdict is Verdict.UNKILLABLE
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        ScenarioOutcome("fft.stft", "cuda", "native", Verdict.FAILED, "CUFFT_INVALID_SIZE", "words", None, 0.25),
+        ScenarioOutcome("fft.stft", "cpu", "bypass", Verdict.PASS, relative_error=1e-7, seconds=1.0),
+        ScenarioOutcome("xtts.fresh", "cuda", "native", None, detail="no GPU on this machine"),
+        SimulatedOutcome("jit_missing/r2c 512/sm_86", "plan CUFFT_INTERNAL_ERROR", "plan CUFFT_INTERNAL_ERROR"),
+        SimulatedOutcome("jit_missing/r2c 512/sm_86", "plan CUFFT_INTERNAL_ERROR", "ok"),
+        SimulatedOutcome("new", "ok", None),
+    ],
+)
+def test_a_row_is_read_as_it_was_written(outcome):
+    """Through JSON and back nothing is lost, and no row is taken for one of the other kind."""
+    row = json.loads(json.dumps(outcome.as_row()))
+    assert [kind.from_row(row) for kind in (ScenarioOutcome, SimulatedOutcome) if kind.from_row(row)] == [outcome]

@@ -8,10 +8,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
+from cufft_harness.probes.outcome import Verdict
+
 from repro import store
 from repro.matrix import rows
+from repro.matrix.outcomes import ScenarioOutcome, SimulatedOutcome
 
-UNKNOWN = {"not run", "could not be tested"}
+UNKNOWN = {None, Verdict.NOT_TESTED}
 
 
 class CannotBisect(Exception):
@@ -30,11 +33,12 @@ def outcome_of(torch: str, test: str, chosen: rows.Options) -> str | None:
     except ValueError:
         return None
     found: dict[str, str] = {}
-    for one in run.outcomes:
-        if one.get("experiment") == test:
-            return str(one["answer"])
-        if one.get("scenario") == test and one.get("tier") == "native" and one["verdict"] not in UNKNOWN:
-            found[one["device"]] = one.get("code") or one["verdict"]
+    for row in run.outcomes:
+        simulated, one = SimulatedOutcome.from_row(row), ScenarioOutcome.from_row(row)
+        if simulated and simulated.experiment == test:
+            return simulated.answer
+        if one and one.scenario == test and one.tier == "native" and one.verdict not in UNKNOWN:
+            found[one.device] = one.code or str(one.verdict)
     return found.get("cuda", found.get("cpu"))
 
 

@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 from typing import Any
 
 from cufft_harness.probes.child import attempt
@@ -42,13 +43,11 @@ def environment() -> dict[str, Any]:
 
 
 def perform(entry: str, device: str, tier: str) -> dict[str, Any]:
-    """Run the scenario; whatever happens to it becomes a result, not a traceback."""
+    """Run the scenario; whatever happens to it becomes an outcome, not a traceback. The environment comes with it."""
     began = time.monotonic()
     outcome = attempt(lambda: _run(entry, device, Tier(tier)))
-    result = {name: value for name, value in as_dict(outcome).items() if value not in (None, "")}
-    if outcome.relative_error is not None:
-        result["relative_error"] = float(f"{outcome.relative_error:.2g}")
-    return {**result, "seconds": round(time.monotonic() - began, 2), "environment": environment()}
+    seconds = time.monotonic() - began
+    return {"outcome": as_dict(replace(outcome, seconds=seconds)), "environment": environment()}
 
 
 def _run(entry: str, device: str, tier: Tier) -> Outcome:

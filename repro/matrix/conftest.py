@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cufft_harness.probes.outcome import Verdict
 
 from repro import machine
 from repro.matrix import rows, scenarios
+from repro.matrix.outcomes import ScenarioOutcome, SimulatedOutcome
 from repro.simdriver import library
 from repro.store import RunFile
 
-CANNOT = "could not be tested"
-Observe = Callable[[str, str, str], "dict[str, Any]"]
+Observe = Callable[[str, str, str], ScenarioOutcome]
 Attempt = Callable[[str, str, str], None]
 HAS_GPU = machine.gpu() is not None
 
@@ -71,17 +72,10 @@ class Recorder:
         found = library.installed()
         return {"torch": torch, "cuda": "–", "cufft": {"version": found.version if found else "–"}}
 
-    def add(self, **outcome: Any) -> None:
-        """Write one outcome down; stop the run with one line if that is impossible."""
+    def add(self, *outcomes: ScenarioOutcome | SimulatedOutcome) -> None:
+        """Write outcomes down; stop the run with one line if that is impossible."""
         try:
-            self.file.add(outcome)
-        except OSError as error:
-            pytest.exit(f"cannot write results: {error.strerror}; what was measured so far is kept", returncode=3)
-
-    def extend(self, outcomes: list[dict[str, Any]]) -> None:
-        """Write many outcomes down at once."""
-        try:
-            self.file.extend(outcomes)
+            self.file.extend([outcome.as_row() for outcome in outcomes])
         except OSError as error:
             pytest.exit(f"cannot write results: {error.strerror}; what was measured so far is kept", returncode=3)
 
@@ -120,18 +114,17 @@ def recorder(pytestconfig: pytest.Config) -> Recorder:
 def observe(recorder: Recorder) -> Observe:
     """``observe(scenario, device, tier)``: run it in a child and write it down; skip what cannot be run here."""
 
-    def run(name: str, device: str, tier: str) -> dict[str, Any]:
+    def run(name: str, device: str, tier: str) -> ScenarioOutcome:
         reason = why_not(name, device, recorder.options)
         if reason:
-            recorder.add(scenario=name, device=device, tier=tier, verdict="not run", detail=reason)
+            recorder.add(ScenarioOutcome(name, device, tier, None, detail=reason))
             pytest.skip(reason)
-        outcome = scenarios.run(name, device, tier)
-        environment = outcome.pop("environment", {})
+        outcome, environment = scenarios.run(name, device, tier)
         if len(environment) > len(recorder.file.facts("environment")):
             recorder.file.note(environment=environment)
-        recorder.add(**outcome)
-        if outcome["verdict"] == CANNOT:
-            pytest.skip(outcome["detail"])
+        recorder.add(outcome)
+        if outcome.verdict is Verdict.NOT_TESTED:
+            pytest.skip(outcome.detail)
         return outcome
 
     return run
@@ -143,8 +136,8 @@ def attempt(observe: Observe) -> Attempt:
 
     def run(name: str, device: str, tier: str) -> None:
         outcome = observe(name, device, tier)
-        if outcome.get("code") not in scenarios.BY_NAME[name].may_fail_with:
-            assert outcome["verdict"] == "pass", outcome["detail"]
+        if outcome.code not in scenarios.BY_NAME[name].may_fail_with:
+            assert outcome.verdict is Verdict.PASS, outcome.detail
 
     return run
 

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from cufft_harness import processes
-from cufft_harness.probes.outcome import Verdict
+from cufft_harness.probes.outcome import Outcome, Verdict, from_dict
 from cufft_harness.probes.registry import NO_JIT
 
 from repro import machine
+from repro.matrix.outcomes import ScenarioOutcome
 
 ROOT = Path(__file__).parents[2]
 PROBES, XTTS = "cufft_harness.probes", "repro.matrix.xtts_scenarios"
@@ -71,18 +72,31 @@ SCENARIOS = [
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 
 
-def run(name: str, device: str, tier: str) -> dict[str, Any]:
-    """Run a scenario in a child process; the outcome as it stands in a results file."""
+def run(name: str, device: str, tier: str) -> tuple[ScenarioOutcome, dict[str, Any]]:
+    """Run a scenario in a child process: its outcome, and what the child says of its environment."""
     scenario = BY_NAME[name]
     began = time.monotonic()
-    result = (_forked if device == "cpu" else _started)(scenario, device, tier)
-    outcome = {"scenario": name, "device": device, "tier": tier, **result}
-    outcome["detail"] = machine.anonymous(outcome.get("detail", ""))
-    outcome.setdefault("seconds", round(time.monotonic() - began, 2))
-    return outcome
+    outcome, environment = (_forked if device == "cpu" else _started)(scenario, device, tier)
+    error = outcome.relative_error
+    return (
+        ScenarioOutcome(
+            name,
+            device,
+            tier,
+            outcome.verdict,
+            outcome.code or "",
+            machine.anonymous(outcome.detail),
+            None if error is None else float(f"{error:.2g}"),
+            round(outcome.seconds or time.monotonic() - began, 2),
+        ),
+        environment,
+    )
 
 
-def _started(scenario: Scenario, device: str, tier: str) -> dict[str, Any]:
+Ended = tuple[Outcome, dict[str, Any]]
+
+
+def _started(scenario: Scenario, device: str, tier: str) -> Ended:
     """In a new process: with a GPU every scenario has a CUDA context of its own, made by nobody before."""
     command = [sys.executable, "-m", "repro.matrix.child", scenario.entry, device, tier]
     finished = processes.run(command, timeout_s=scenario.limit_s, cwd=ROOT, env={**os.environ, **scenario.env})
@@ -90,13 +104,12 @@ def _started(scenario: Scenario, device: str, tier: str) -> dict[str, Any]:
         return _late(scenario, finished.unkillable)
     answers = [line for line in finished.stdout.splitlines() if line.startswith("RESULT ")]
     if answers:
-        result: dict[str, Any] = json.loads(answers[-1].removeprefix("RESULT "))
-        return result
+        return _answered(json.loads(answers[-1].removeprefix("RESULT ")))
     lines = finished.stderr.strip().splitlines() or ["no message"]
     return _silent(finished.returncode, lines[-1])
 
 
-def _forked(scenario: Scenario, device: str, tier: str) -> dict[str, Any]:
+def _forked(scenario: Scenario, device: str, tier: str) -> Ended:
     """In a fork of a process that has imported everything and done nothing: without CUDA that is as good, and quick."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["repro.matrix.preload"])
@@ -106,8 +119,7 @@ def _forked(scenario: Scenario, device: str, tier: str) -> dict[str, Any]:
     sender.close()
     try:
         if receiver.poll(scenario.limit_s):
-            result: dict[str, Any] = receiver.recv()
-            return result
+            return _answered(receiver.recv())
         child.kill()
         child.join(2)
         return _late(scenario, child.is_alive())
@@ -124,13 +136,16 @@ def _answer(sender: Connection, *arguments: str) -> None:
     sender.send(perform(*arguments))
 
 
-def _late(scenario: Scenario, unkillable: bool) -> dict[str, Any]:
+def _answered(result: dict[str, Any]) -> Ended:
+    return from_dict(result["outcome"]), result["environment"]
+
+
+def _late(scenario: Scenario, unkillable: bool) -> Ended:
     verdict = Verdict.UNKILLABLE if unkillable else Verdict.HUNG
-    return {"verdict": verdict.value, "detail": f"no answer within {scenario.limit_s:.0f} s"}
+    return Outcome(verdict, None, f"no answer within {scenario.limit_s:.0f} s"), {}
 
 
-def _silent(status: int | None, message: str) -> dict[str, Any]:
+def _silent(status: int | None, message: str) -> Ended:
     if status and status < 0:
-        code = signal.Signals(-status).name
-        return {"verdict": Verdict.CRASHED.value, "code": code, "detail": "ended by a signal"}
-    return {"verdict": Verdict.NOT_TESTED.value, "detail": f"exit status {status}: {message}"}
+        return Outcome(Verdict.CRASHED, signal.Signals(-status).name, "ended by a signal"), {}
+    return Outcome(Verdict.NOT_TESTED, None, f"exit status {status}: {message}"), {}

@@ -1,6 +1,7 @@
 """Face: the driver compiles no PTX. On any sound GPU this should be the failure the project was founded on."""
 
 import pytest
+from cufft_harness.probes.outcome import Verdict
 
 from repro.matrix.conftest import Attempt, Observe
 from repro.simdriver import library
@@ -19,9 +20,9 @@ def test_fft_without_ptx_compiler_fails_as_under_the_simulated_driver(observe: O
     """With CUDA_DISABLE_PTX_JIT=1 and CUDA_CACHE_DISABLE=1 cuFFT fails, with the code that the simulation gave."""
     outcome = observe(scenario, "cuda", "native")
 
-    assert outcome["verdict"] == "failed", "the failure is not reproduced here"
-    assert outcome["code"] == (simulated_code() or outcome["code"])
-    assert outcome["code"].startswith("CUFFT_")
+    assert outcome.verdict is Verdict.FAILED, "the failure is not reproduced here"
+    assert outcome.code == (simulated_code() or outcome.code)
+    assert outcome.code.startswith("CUFFT_")
 
 
 @pytest.mark.parametrize("scenario", ["fft.stft without JIT", "xtts.fresh without JIT"])

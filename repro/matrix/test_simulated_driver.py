@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from repro.matrix.conftest import Recorder
+from repro.matrix.outcomes import Comparison, SimulatedOutcome
 from repro.simdriver import library
 from repro.simdriver.build import CannotBuild, build
 from repro.simdriver.expected import load
@@ -13,13 +14,10 @@ from repro.simdriver.experiments import FAULTS, RETRIES, all_experiments
 from repro.simdriver.run import Answer, get_version, run
 
 
-def judge(answer: Answer, expected: Mapping[str, str]) -> dict[str, str]:
-    """An outcome for the results file: as expected, changed, or new where no table was ever taken."""
-    experiment = answer.experiment
-    known = expected.get(experiment.name)
-    verdict = "new" if known is None else "as expected" if known == answer.text else "changed"
-    outcome = {"scenario": "simulated driver", "experiment": experiment.name, "answer": answer.text, "verdict": verdict}
-    return {**outcome, "expected": known} if known is not None and verdict == "changed" else outcome
+def judge(answer: Answer, expected: Mapping[str, str]) -> SimulatedOutcome:
+    """The answer beside the tabled one."""
+    name = answer.experiment.name
+    return SimulatedOutcome(name, answer.text, expected.get(name))
 
 
 def test_answers_to_faults_are_as_tabled(recorder: Recorder, tmp_path: Path) -> None:
@@ -43,13 +41,13 @@ def test_answers_to_faults_are_as_tabled(recorder: Recorder, tmp_path: Path) -> 
     if first.text == "create CUFFT_INVALID_DEVICE":
         reason = "embeds a whole CUDA runtime, which accepts no other driver than NVIDIA's own"
         recorder.file.note(simulated={"status": "could not be tested", "reason": reason})
-        recorder.add(**judge(first, expected))
+        recorder.add(judge(first, expected))
         pytest.skip(f"cuFFT {found.version} {reason}")
     outcomes = [judge(answer, expected) for answer in run(found.path, driver, experiments)]
-    recorder.extend(outcomes)
+    recorder.add(*outcomes)
     faults = {fault.name: fault.meaning for fault in FAULTS.values()}
     recorder.file.note(simulated={"status": "complete", "faults": faults, "retries": RETRIES})
     changed = [
-        f"{one['experiment']}: {one['expected']} -> {one['answer']}" for one in outcomes if one["verdict"] == "changed"
+        f"{one.experiment}: {one.expected} -> {one.answer}" for one in outcomes if one.comparison is Comparison.CHANGED
     ]
     assert not changed, f"{len(changed)} answers of cuFFT {found.version} changed: {'; '.join(changed[:5])}"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from repro.matrix.outcomes import NOT_RUN
 from repro.report.figure import as_bytes, drawing
-from repro.report.runs import CANNOT, NOT_RUN, PLACES, Cell, Evidence
+from repro.report.runs import CANNOT, PLACES, Cell, Evidence
 
 SIMULATED = {
     "healthy": "healthy",

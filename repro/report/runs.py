@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from cufft_harness.probes.outcome import Verdict
+
+from repro.matrix.outcomes import NOT_RUN, Comparison, ScenarioOutcome, SimulatedOutcome
 from repro.store import Run
 
-NOT_RUN, CANNOT = "not run", "could not be tested"
+CANNOT = Verdict.NOT_TESTED.value
 PLACES = {
     ("cpu", "native"): "CPU",
     ("cpu", "bypass"): "CPU, bypass",
@@ -80,10 +83,10 @@ class Release:
     def cell(self, scenario: str, device: str, tier: str) -> Cell:
         """The outcome of a scenario; where several runs have one, that which measured something and is not a pass."""
         cells = [
-            Cell(one["verdict"], one.get("code", ""), one.get("detail", ""))
+            Cell(NOT_RUN if one.verdict is None else one.verdict.value, one.code, one.detail)
             for run in self.runs
-            for one in run.outcomes
-            if (one.get("scenario"), one.get("device"), one.get("tier")) == (scenario, device, tier)
+            for one in map(ScenarioOutcome.from_row, run.outcomes)
+            if one and (one.scenario, one.device, one.tier) == (scenario, device, tier)
         ]
         return max(cells, key=lambda cell: (cell.known, cell.verdict != "pass", cell.verdict == CANNOT), default=Cell())
 
@@ -127,9 +130,9 @@ class Evidence:
         """cuFFT version -> experiment under the simulated driver -> answer, oldest cuFFT first."""
         found: dict[str, dict[str, str]] = {}
         for run in self.runs:
-            for one in run.outcomes:
-                if one.get("scenario") == "simulated driver" and "cufft" in run.content:
-                    found.setdefault(run.content["cufft"]["version"], {})[one["experiment"]] = one["answer"]
+            for one in map(SimulatedOutcome.from_row, run.outcomes):
+                if one and "cufft" in run.content:
+                    found.setdefault(run.content["cufft"]["version"], {})[one.experiment] = one.answer
         return dict(sorted(found.items(), key=lambda pair: version_key(pair[0])))
 
     @cached_property
@@ -145,10 +148,10 @@ class Evidence:
     def changed_answers(self) -> list[str]:
         """One line for every answer that is not the tabled one: a finding."""
         return sorted(
-            f"cuFFT {run.content['cufft']['version']}, {one['experiment']}: {one['expected']} then, {one['answer']} now"
+            f"cuFFT {run.content['cufft']['version']}, {one.experiment}: {one.expected} then, {one.answer} now"
             for run in self.runs
-            for one in run.outcomes
-            if one.get("verdict") == "changed"
+            for one in map(SimulatedOutcome.from_row, run.outcomes)
+            if one and one.comparison is Comparison.CHANGED
         )
 
     @cached_property

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from repro.report.runs import CANNOT, NOT_RUN, PLACES, Cell, Evidence, Release, span
+from repro.matrix.outcomes import NOT_RUN
+from repro.report.runs import CANNOT, PLACES, Cell, Evidence, Release, span
 
 if TYPE_CHECKING:
     from repro.report.document import Sources
