@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,11 +17,14 @@ def extra(name: str) -> Iterator[None]:
     """Around imports that need the packages of an extra; says on a terminal that they take a while.
 
     Raises:
-        MachineError: one of them is not installed.
+        MachineError: one of them is not installed, or two of them do not fit together.
     """
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # 5.x warns at each model that ours has few tokens
     if sys.stderr.isatty():
         click.echo("loading PyTorch and TTS ...", err=True)
     try:
         yield
     except ModuleNotFoundError as error:
         raise MachineError(f"{error.name} is not installed.", f"pip install 'cufft-harness[{name}]'") from error
+    except ImportError as error:
+        raise MachineError(f"{error}.", "`cufft-harness doctor` says which packages do not fit together.") from error

@@ -22,7 +22,7 @@ from cufft_harness.sampling.artefacts import SAMPLE_RATE
 from cufft_harness.sampling.protocol import Answer, Request
 from cufft_harness.tiers import Placement, Tier
 from cufft_harness.weights import weights_digest
-from cufft_harness.xtts import decode, speech
+from cufft_harness.xtts import Xtts, decode, speech
 from cufft_harness.xtts.directory import ModelDirectory, gpt_state, load, replace_gpt
 
 if TYPE_CHECKING:

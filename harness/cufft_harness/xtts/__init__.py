@@ -1,7 +1,8 @@
 """The only place that imports coqui's TTS: build, load, condition, synthesize, loss, export.
 
-Importing this package changes two things of TTS, both needed without FFmpeg and on any core count: audio files are read
-with soundfile, and the number of threads is what it was before (TTS's trainer package sets it to one).
+Importing this package imports TTS, without torchaudio and torchcodec (see `torchaudio_parts`), and changes two things
+of it, both needed without FFmpeg and on any core count: audio files are read with soundfile, and the number of threads
+is what it was before (TTS's trainer package sets it to one).
 """
 
 from __future__ import annotations
@@ -11,13 +12,18 @@ from pathlib import Path
 
 import torch
 
-_threads = torch.get_num_threads()
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # pkg_resources, jieba and others warn at import; none of it concerns the user
-    from TTS.tts.models import xtts as _coqui
-torch.set_num_threads(_threads)
+from cufft_harness.audio import read_mono
+from cufft_harness.xtts.torchaudio_parts import in_place_of_torchaudio
 
-from cufft_harness.audio import read_mono  # noqa: E402
+_threads = torch.get_num_threads()
+with warnings.catch_warnings(), in_place_of_torchaudio():
+    warnings.simplefilter("ignore")  # pkg_resources, jieba and others warn at import; none of it concerns the user
+    # Every module of TTS used here that imports torchaudio; these bring TTS.encoder.models.base_encoder, the fourth.
+    import TTS.tts.layers.tortoise.arch_utils
+    import TTS.tts.layers.xtts.dvae  # noqa: F401
+    from TTS.tts.models import xtts as _coqui
+    from TTS.tts.models.xtts import Xtts as Xtts  # here, so that other packages need not import TTS before this one
+torch.set_num_threads(_threads)
 
 
 def _load_audio(audiopath: str | Path, sampling_rate: int) -> torch.Tensor:
