@@ -14,7 +14,25 @@ import soundfile
 import soxr
 
 Samples = npt.NDArray[np.float32]
-SUFFIXES = (".wav", ".flac", ".ogg")
+SUFFIXES = (
+    *(".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf", ".w64", ".rf64"),
+    *(".m4a", ".mp4", ".aac", ".wma", ".webm", ".amr", ".ape", ".wv"),
+)
+"""What audio files are called. Whether the installed libsndfile reads one is asked of it."""
+_FOREIGN = (
+    (4, b"ftyp", "MP4 audio (M4A, AAC)"),
+    (0, b"\xff\xf1", "AAC"),
+    (0, b"\xff\xf9", "AAC"),
+    (0, b"\x1a\x45\xdf\xa3", "WebM"),
+    (0, b"\x30\x26\xb2\x75", "WMA"),
+    (0, b"#!AMR", "AMR"),
+    (0, b"MAC ", "Monkey's Audio"),
+    (0, b"wvpk", "WavPack"),
+    (0, b"ID3", "MP3"),
+    (0, b"\xff\xfb", "MP3"),
+    (28, b"OpusHead", "Opus"),
+)
+"""Where in a file which bytes stand, and what it then is; for the name of what libsndfile refuses."""
 
 
 class AudioError(ValueError):
@@ -49,7 +67,7 @@ def read_header(path: Path) -> Header:
     try:
         info = soundfile.info(str(path))
     except (soundfile.SoundFileError, OSError) as error:
-        raise AudioError(f"unreadable: {_reason(error)}") from error
+        raise AudioError(f"unreadable: {_what_it_is(path) or _reason(error)}") from error
     if not 1_000 <= info.samplerate <= 768_000:
         raise AudioError(f"impossible sample rate {info.samplerate} Hz")
     if not 1 <= info.channels <= 64:
@@ -58,7 +76,7 @@ def read_header(path: Path) -> Header:
 
 
 def read_mono(path: Path, sample_rate: int, max_seconds: float | None = None) -> Samples:
-    """Read a WAV, FLAC or OGG file as mono at `sample_rate`.
+    """Read a file that libsndfile knows (WAV, FLAC, Ogg, Opus, MP3 ...) as mono at `sample_rate`.
 
     Args:
         path: the file.
@@ -101,6 +119,24 @@ def resample(samples: Samples, from_rate: int, to_rate: int) -> Samples:
         return samples
     resampled: Samples = soxr.resample(samples, from_rate, to_rate).astype(np.float32)
     return resampled
+
+
+def _what_it_is(path: Path) -> str | None:
+    """What a file is that libsndfile does not read, and what helps; None where its own words say more."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(64)
+    except OSError:
+        return None
+    if not head:
+        return "the file is empty"
+    if head.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer, not the audio itself; `git lfs pull` fetches it"
+    kind = next((name for place, bytes_, name in _FOREIGN if head[place:].startswith(bytes_)), None)
+    if kind is None:
+        return None
+    version = soundfile.__libsndfile_version__
+    return f"{kind}, which libsndfile {version} does not read; convert it, e.g. `ffmpeg -i FILE FILE.wav`"
 
 
 def _reason(error: BaseException) -> str:
