@@ -372,13 +372,14 @@ LIES = {
 @pytest.mark.parametrize("lie", LIES)
 def test_a_header_that_lies_is_a_row_left_out(tmp_path: Path, lie: str):
     """The check of the data set names a reason or measures what is really there; memory stays small either way."""
-    from cufft_harness.dataset.audit import Limits, Rejected, _check
+    from cufft_harness.dataset.audit import Limits, Rejected, RowCheck
+    from cufft_harness.dataset.clips import ClipFolder
     from cufft_harness.dataset.metadata import Row
 
     (tmp_path / "a.wav").write_bytes(LIES[lie])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     limits = Limits(11.6, 400, 1)
-    result = _check(Row("metadata.csv:1", "a.wav", "Olá.", "pt"), tmp_path, lambda text, language: [5], limits)
+    result = RowCheck(ClipFolder(tmp_path), lambda text, language: [5], limits)(Row("m:1", "a.wav", "Olá.", "pt"))
     assert isinstance(result, Rejected) or result.seconds <= 1.0
     assert "\n" not in str(result)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 << 10
@@ -406,7 +407,8 @@ HOSTILE_NAMES = [
 @pytest.mark.parametrize("name", HOSTILE_NAMES, ids=range(len(HOSTILE_NAMES)))
 def test_no_row_leads_out_of_the_data_set_or_steers_a_terminal(tmp_path: Path, name: str):
     """Traversal, links, loops, pipes, devices and control characters: the row is left out with a printable reason."""
-    from cufft_harness.dataset.audit import Limits, Rejected, _check
+    from cufft_harness.dataset.audit import Limits, Rejected, RowCheck
+    from cufft_harness.dataset.clips import ClipFolder
     from cufft_harness.dataset.metadata import Row
 
     root = tmp_path / "data"
@@ -418,7 +420,8 @@ def test_no_row_leads_out_of_the_data_set_or_steers_a_terminal(tmp_path: Path, n
     (root / "loop.wav").symlink_to(root / "loop.wav")
     (root / "folder.wav").mkdir()
     os.mkfifo(root / "pipe.wav")
-    result = _check(Row("m:1", name, "Olá.", "pt"), root, lambda text, language: [5], Limits(11.6, 400, 1))
+    check = RowCheck(ClipFolder(root), lambda text, language: [5], Limits(11.6, 400, 1))
+    result = check(Row("m:1", name, "Olá.", "pt"))
     assert isinstance(result, Rejected)
     assert str(result).isprintable()
 

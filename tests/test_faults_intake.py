@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from cufft_harness.audio import AudioError, read_header, read_mono
-from cufft_harness.dataset.audit import Limits, _check
+from cufft_harness.dataset.audit import Limits, RowCheck
+from cufft_harness.dataset.clips import ClipFolder
 from cufft_harness.dataset.metadata import read_data_set
 from cufft_harness.diagnosis import render
 from cufft_harness.diagnosis.from_text import read_log
@@ -68,7 +69,7 @@ def test_any_bytes_as_settings_are_settings_or_one_line(tmp_path: Path, content:
         assert len(error.message.splitlines()) <= 1  # noqa: PT017
 
 
-LINES = st.one_of(st.text(max_size=60), st.from_regex(r"\A[^\n]{0,12}\|[^\n]{0,20}(\|[^\n]{0,8})?\Z"))
+LINES = st.one_of(st.text(max_size=60), st.from_regex(r"\A([^\n]{0,12}|[0-9])\|[^\n]{0,20}(\|[^\n]{0,8})?\Z"))
 
 
 @given(
@@ -80,13 +81,16 @@ LINES = st.one_of(st.text(max_size=60), st.from_regex(r"\A[^\n]{0,12}\|[^\n]{0,2
 def test_any_metadata_gives_rows_with_reasons_or_one_line(tmp_path: Path, content: bytes):
     """Each row is checked to its end: it is left out with a printable reason, as no clip is there."""
     (tmp_path / "metadata.csv").write_bytes(content)
+    for name in "0123456789":  # the first column has to name a clip that is there
+        (tmp_path / f"{name}.wav").write_bytes(b"no audio")
     try:
-        data = read_data_set(tmp_path, "pt", 0.5)
+        data = read_data_set(tmp_path, "pt")
     except UserError as error:
         assert len(error.message.splitlines()) <= 1  # noqa: PT017
         return
-    for row in (*data.train, *data.validation):
-        assert str(_check(row, tmp_path, lambda text, language: [5], Limits(11.6, 400, 1))).isprintable()
+    check = RowCheck(ClipFolder(tmp_path), lambda text, language: [5], Limits(11.6, 400, 1))
+    for result in (*data.rejected, *map(check, data.rows)):
+        assert str(result).isprintable()
 
 
 @given(st.data())

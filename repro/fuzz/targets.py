@@ -16,7 +16,8 @@ from pathlib import Path
 from unittest import mock
 
 from cufft_harness.audio import AudioError, read_mono
-from cufft_harness.dataset.audit import Clip, Limits, _check
+from cufft_harness.dataset.audit import Clip, Limits, RowCheck
+from cufft_harness.dataset.clips import ClipFolder
 from cufft_harness.dataset.metadata import Row
 from cufft_harness.diagnosis import render
 from cufft_harness.diagnosis.from_text import read_log
@@ -55,7 +56,7 @@ def wav(data: bytes) -> None:
     path = _folder() / "a.wav"
     path.write_bytes(data)
     row = Row("metadata.csv:1", path.name, "Olá.", "pt")
-    checked = _check(row, path.parent, lambda text, language: [5], Limits(1.0, 400, 1))
+    checked = RowCheck(ClipFolder(path.parent), lambda text, language: [5], Limits(1.0, 400, 1))(row)
     if isinstance(checked, Clip):
         _demand(0.5 <= checked.seconds <= 1.01, f"a clip of {checked.seconds} s")
     else:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from cufft_harness.audio import AudioError, read_header, read_mono
-from cufft_harness.dataset.metadata import DataSet, Row
-from cufft_harness.errors import UserError, printable
+from cufft_harness.dataset import text as texts
+from cufft_harness.dataset.clips import ClipFolder, NoClip
+from cufft_harness.dataset.metadata import split
+from cufft_harness.dataset.plausible import check_pace
+from cufft_harness.dataset.rows import DataSet, Reason, Rejected, Row
+from cufft_harness.errors import MachineError, UserError
 from cufft_harness.files import sha256_of
 
 MIN_SECONDS = 0.5
@@ -19,6 +24,8 @@ SILENT_PEAK = 10 ** (-60 / 20)
 """A clip that never exceeds -60 dBFS holds no speech."""
 CLIPPED_SHARE = 0.01
 """Full-scale samples above this share are heard as distortion; single ones are not."""
+PACKAGES = {"zh-cn": "pypinyin", "ja": "cutlet 'fugashi[unidic-lite]'", "ko": "ko-speech-tools"}
+"""What XTTS needs to read these languages, and installs with none of its own requirements but the last."""
 
 
 @dataclass(frozen=True)
@@ -40,17 +47,6 @@ class Clip:
 
 
 @dataclass(frozen=True)
-class Rejected:
-    """A row that is left out, and why."""
-
-    row: Row
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.row.source} {printable(self.row.clip)}: {self.reason}"
-
-
-@dataclass(frozen=True)
 class Limits:
     """What the model can take.
 
@@ -67,133 +63,223 @@ class Limits:
 
 @dataclass(frozen=True)
 class Audited:
-    """The data set after the check."""
+    """The data set after the check.
+
+    Attributes:
+        unknown: characters that the tokenizer does not know, and in how many texts each is.
+    """
 
     train: list[Clip]
     validation: list[Clip]
     rejected: list[Rejected]
+    unknown: Counter[str] = field(default_factory=Counter)
 
 
 Encode = Callable[[str, str], list[int]]
 """Text and language to token numbers, as `VoiceBpeTokenizer.encode`."""
 
 
-def audit(data: DataSet, encode: Encode, limits: Limits, progress: Callable[[int], None] | None = None) -> Audited:
-    """Check every row of a data set.
+def audit(
+    data: DataSet,
+    encode: Encode,
+    limits: Limits,
+    progress: Callable[[int], None] | None = None,
+    validation_fraction: float = 0.1,
+) -> Audited:
+    """Check every row of a data set, and set clips apart for validation where the data set names none.
 
     Args:
         data: the rows.
         encode: the model's tokenizer.
         limits: what the model can take.
         progress: called with 1 for each row checked.
+        validation_fraction: share of the good clips that validates, where the data set does not say which do.
 
     Returns:
-        The clips to train and validate on, and the rows left out. A clip that occurs twice is kept the first time only,
-        so nothing of the validation set is trained on.
+        The clips to train and validate on, and the rows left out. A clip that occurs twice with one text is kept once,
+        in validation if it is there, so nothing of the validation set is trained on; with two texts, nobody knows which
+        is right, and none is kept.
 
     Raises:
-        UserError: nothing is left to train or to validate on.
+        UserError: nothing is left to train or to validate on, or most texts do not fit their clips.
+        MachineError: a language needs a package that is not installed.
     """
+    check = RowCheck(ClipFolder(data.root), encode, limits)
 
-    def check(row: Row) -> Clip | Rejected:
-        result = _check(row, data.root, encode, limits)
+    def checked(row: Row) -> Clip | Rejected:
+        result = check(row)
         if progress is not None:
             progress(1)
         return result
 
     with ThreadPoolExecutor(4) as pool:  # soundfile and soxr work outside Python's lock
-        train = list(pool.map(check, data.train))
-        validation = list(pool.map(check, data.validation))
-    seen: dict[str, str] = {}
-    kept_validation, bad_validation = _without_duplicates(validation, seen)
-    kept_train, bad_train = _without_duplicates(train, seen)
-    rejected = [*bad_train, *bad_validation]
-    for part, kept in (("train", kept_train), ("validate", kept_validation)):
-        if not kept:
-            first = f" The first reason: {rejected[0]}." if rejected else ""
-            raise UserError(f"no clip is left to {part} on in {data.root}: {len(rejected)} rows are bad.{first}")
-    return Audited(kept_train, kept_validation, rejected)
+        results = list(pool.map(checked, [*(data.validation or []), *data.train]))
+    check_pace([(row, seconds) for row, seconds in check.paces if row.text])
+    kept, bad = _without_duplicates(results)
+    validating = {id(row) for row in data.validation or []}
+    if data.validation is None:
+        train, validation = split(kept, lambda clip: _place(clip, data.root), validation_fraction)
+    else:
+        train = [clip for clip in kept if id(clip.row) not in validating]
+        validation = [clip for clip in kept if id(clip.row) in validating]
+    rejected = [*data.rejected, *bad]
+    for part, left in (("train", train), ("validate", validation)):
+        if not left:
+            own = [one for one in rejected if (id(one.row) in validating) is (part == "validate")] or rejected
+            raise UserError(_nothing_left(part, data, own, len(kept)))
+    return Audited(train, validation, rejected, check.unknown)
 
 
-def _check(row: Row, root: Path, encode: Encode, limits: Limits) -> Clip | Rejected:
-    try:
-        tokens = _check_text(row, encode, limits)
-        path = _inside(root, row.clip)
-        seconds = _check_audio(path, limits.max_seconds)
-        return Clip(row, path, sha256_of(path), tuple(tokens), seconds)
-    except (_BadRow, AudioError) as error:
-        return Rejected(row, str(error))
-    except OSError as error:
-        return Rejected(row, f"unreadable: {error.strerror or error}")
+def _place(clip: Clip, root: Path) -> tuple[str, str]:
+    return clip.path.relative_to(root).as_posix(), clip.row.text
 
 
-def _check_text(row: Row, encode: Encode, limits: Limits) -> list[int]:
-    if not row.text.strip():
-        raise _BadRow("text is empty")
-    if any(not character.isprintable() for character in row.text):
-        raise _BadRow("text holds control characters")
-    try:
-        tokens = encode(row.text, row.language)
-    except Exception as error:  # the cleaners of 17 languages raise what they like
-        raise _BadRow(f"text cannot be tokenized: {type(error).__name__}: {error}") from error
-    if limits.unknown_token in tokens:
-        raise _BadRow("text has characters outside the tokenizer's vocabulary")
-    if len(tokens) >= limits.max_tokens:
-        raise _BadRow(f"text too long: {len(tokens)} tokens, at most {limits.max_tokens - 1}")
-    return tokens
+def _nothing_left(part: str, data: DataSet, rejected: Sequence[Rejected], kept: int) -> str:
+    if data.validation is None and kept == 1:
+        return f"only one clip is good in {data.root}: two are needed, one of them to validate on."
+    first = f" The first reason: {rejected[0]}." if rejected else ""
+    return f"no clip is left to {part} on in {data.root}: {len(rejected)} rows are bad.{first}"
 
 
-def _inside(root: Path, name: str) -> Path:
-    """The clip's path, if it stays inside the data set, symbolic links followed."""
-    if not name or "\0" in name:
-        raise _BadRow("no clip is named")
-    try:
-        path = (root / name).resolve()
-    except RuntimeError as error:  # before Python 3.13 a loop of symbolic links
-        raise _BadRow("path is a loop of symbolic links") from error
-    if not path.is_relative_to(root.resolve()):
-        raise _BadRow("path leaves the data set")
-    if not path.is_file():
-        raise _BadRow("file is missing")
-    return path
+class RowCheck:
+    """The check of one row after the other; may be called from several threads.
+
+    Attributes:
+        paces: rows that name readable clips, and the seconds of each.
+        unknown: characters that the tokenizer does not know.
+    """
+
+    def __init__(self, clips: ClipFolder, encode: Encode, limits: Limits) -> None:
+        self._clips, self._encode, self._limits = clips, encode, limits
+        self.paces: list[tuple[Row, float]] = []
+        self.unknown: Counter[str] = Counter()
+
+    def __call__(self, row: Row) -> Clip | Rejected:
+        """The row as a clip to train on, or why it is none."""
+        try:
+            fault = texts.fault(row.text)
+            if fault:
+                raise BadRow(Reason.TEXT, fault)
+            path = self._clips.find(row.clip)
+            seconds = check_audio(path, self._limits.max_seconds)
+            self.paces.append((row, seconds))
+            misfit = texts.does_not_fit(row.text, seconds)
+            if misfit:
+                raise BadRow(Reason.PACE, misfit)
+            return Clip(row, path, sha256_of(path), tuple(self._tokens(row)), seconds)
+        except (BadRow, NoClip) as error:
+            return Rejected(row, error.reason, error.detail)
+        except AudioError as error:
+            return Rejected(row, Reason.UNREADABLE, str(error))
+        except OSError as error:
+            return Rejected(row, Reason.UNREADABLE, f"unreadable: {error.strerror or error}")
+
+    def _tokens(self, row: Row) -> list[int]:
+        tokens = self._encoded(row.text, row.language)
+        if self._limits.unknown_token in tokens:  # a vocabulary may know no quotes but the typewriter's
+            tokens = self._encoded(texts.plain_punctuation(row.text), row.language)
+        if self._limits.unknown_token in tokens:
+            strange = [one for one in dict.fromkeys(row.text) if self._is_unknown(one, row.language)]
+            self.unknown.update(strange)
+            shown = ", ".join(f"{one} (U+{ord(one):04X})" for one in strange[:5])
+            raise BadRow(
+                Reason.VOCABULARY, f"text has characters outside the tokenizer's vocabulary: {shown or 'unnamed'}"
+            )
+        if len(tokens) >= self._limits.max_tokens:
+            most = self._limits.max_tokens - 1
+            raise BadRow(Reason.TEXT_LENGTH, f"text too long: {len(tokens)} tokens, at most {most}")
+        return tokens
+
+    def _encoded(self, text: str, language: str) -> list[int]:
+        try:
+            return self._encode(text, language)
+        except ImportError as error:  # needed for this language alone, so not installed with XTTS
+            packages = PACKAGES.get(language, error.name or str(error))
+            raise MachineError(
+                f"text in `{language}` needs a package that is not installed.", f"pip install {packages}"
+            ) from error
+        except Exception as error:  # the cleaners of 17 languages raise what they like
+            raise BadRow(Reason.TEXT, f"text cannot be tokenized: {type(error).__name__}: {error}") from error
+
+    def _is_unknown(self, one: str, language: str) -> bool:
+        if not one.strip():
+            return False
+        try:
+            return self._limits.unknown_token in self._encoded(texts.plain_punctuation(one), language)
+        except BadRow:
+            return False
 
 
-def _check_audio(path: Path, max_seconds: float) -> float:
+def check_audio(path: Path, max_seconds: float) -> float:
+    """Read a clip and measure it.
+
+    Returns:
+        Its length in seconds, as many as are really there.
+
+    Raises:
+        BadRow: it is too short or long, silent, clipped, or not finite.
+        AudioError: it cannot be read.
+    """
     header = read_header(path)
-    if header.frames == 0:
-        raise _BadRow("clip is empty")
-    if header.seconds < MIN_SECONDS:
-        raise _BadRow(f"too short: {header.seconds:.2f} s, at least {MIN_SECONDS} s")
-    if header.seconds > max_seconds:
-        raise _BadRow(f"too long: {header.seconds:.1f} s, at most {max_seconds:.1f} s")
+    check_length(header.seconds, max_seconds)
     samples = read_mono(path, header.sample_rate, max_seconds)
     seconds = len(samples) / header.sample_rate
     if seconds < MIN_SECONDS:
-        raise _BadRow(f"cut off: the header promises {header.seconds:.1f} s, {seconds:.2f} s are there")
+        raise BadRow(
+            Reason.UNREADABLE, f"cut off: the header promises {header.seconds:.1f} s, {seconds:.2f} s are there"
+        )
     if not np.isfinite(samples).all():
-        raise _BadRow("holds NaN or infinite samples")
+        raise BadRow(Reason.UNREADABLE, "holds NaN or infinite samples")
     peak = float(np.abs(samples).max())
     if peak < SILENT_PEAK:
-        raise _BadRow(f"silent: peak {20 * np.log10(max(peak, 1e-9)):.0f} dBFS")
+        raise BadRow(Reason.SILENT, f"silent: peak {20 * np.log10(max(peak, 1e-9)):.0f} dBFS")
     clipped = float((np.abs(samples) >= 0.999).mean())
     if clipped > CLIPPED_SHARE:
-        raise _BadRow(f"clipped: {clipped:.1%} of the samples are at full scale")
+        raise BadRow(Reason.CLIPPED, f"clipped: {clipped:.1%} of the samples are at full scale")
     return seconds
 
 
-def _without_duplicates(results: Iterable[Clip | Rejected], seen: dict[str, str]) -> tuple[list[Clip], list[Rejected]]:
+def check_length(seconds: float, max_seconds: float) -> None:
+    """Refuse a clip by the length its header tells.
+
+    Raises:
+        BadRow: it is empty, too short or too long.
+    """
+    if seconds == 0:
+        raise BadRow(Reason.TOO_SHORT, "clip is empty")
+    if seconds < MIN_SECONDS:
+        raise BadRow(Reason.TOO_SHORT, f"too short: {seconds:.2f} s, at least {MIN_SECONDS} s")
+    if seconds > max_seconds:
+        raise BadRow(Reason.TOO_LONG, f"too long: {seconds:.1f} s, at most {max_seconds:.1f} s")
+
+
+def _without_duplicates(results: Sequence[Clip | Rejected]) -> tuple[list[Clip], list[Rejected]]:
+    """Each clip once, and none that is there with two texts."""
+    firsts: dict[str, dict[str, Clip]] = defaultdict(dict)  # sha256 -> text -> the first row that has both
+    for result in results:
+        if isinstance(result, Clip):
+            firsts[result.sha256].setdefault(result.row.text, result)
     kept: list[Clip] = []
     rejected: list[Rejected] = []
     for result in results:
         if isinstance(result, Rejected):
             rejected.append(result)
-        elif result.sha256 in seen:
-            rejected.append(Rejected(result.row, f"duplicate of {seen[result.sha256]}"))
+            continue
+        same = firsts[result.sha256]
+        if len(same) > 1:
+            other = next(clip.row for text, clip in same.items() if text != result.row.text)
+            detail = f"the same clip has another text in {other.source}: {other.text[:40]!r}"
+            rejected.append(Rejected(result.row, Reason.CONTRADICTION, detail))
+        elif same[result.row.text] is not result:
+            rejected.append(Rejected(result.row, Reason.DUPLICATE, f"duplicate of {same[result.row.text].row.source}"))
         else:
-            seen[result.sha256] = result.row.source
             kept.append(result)
     return kept, rejected
 
 
-class _BadRow(Exception):
+class BadRow(Exception):
     """Why one row is left out."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        self.reason, self.detail = reason, detail
+        super().__init__(detail)

@@ -1,49 +1,27 @@
-"""The data set's own files: LJSpeech layout, `wavs/name.wav|text`, one clip a line.
-
-Accepted variations, so that data made for other tools works as it is: LJSpeech's `name|text|normalised text` (no suffix
-means `wavs/name.wav`), and a third column holding a language code (`wavs/a.wav|Olá.|pt`).
-"""
+"""A data set, read from the files of a folder: which of them is the metadata, in whose format, and is it plausible."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
+from typing import TypeVar
 
-from cufft_harness.audio import SUFFIXES
+from cufft_harness.dataset.clips import ClipFolder
+from cufft_harness.dataset.formats import FORMATS, Format, Part, read_file, read_texts
+from cufft_harness.dataset.plausible import check_texts
+from cufft_harness.dataset.rows import LANGUAGES, DataSet, Row, language_code
 from cufft_harness.errors import UserError
 
-LANGUAGES = frozenset(
-    ["en", "es", "fr", "de", "it", "pt", "pl", "tr", "ru", "nl", "cs", "ar", "zh-cn", "hu", "ko", "ja", "hi"]
-)
-"""The languages of XTTS-v2 (`XttsConfig.languages`)."""
+__all__ = ["FORMATS", "LANGUAGES", "DataSet", "Row", "built_in", "read_data_set", "split"]
 
+VALIDATION = ("val", "eval", "validation", "valid", "dev")
+"""What tools call the part that validates; `eval` is coqui's."""
+ENDINGS = (".csv", ".tsv", ".txt", ".jsonl")
 
-@dataclass(frozen=True)
-class Row:
-    """One line of a metadata file.
-
-    Attributes:
-        source: the metadata file's name and the line number, for messages.
-        clip: the clip as the line names it, not yet checked.
-        text: what is said.
-        language: XTTS language code.
-    """
-
-    source: str
-    clip: str
-    text: str
-    language: str
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """A data set's folder and its rows, as written."""
-
-    root: Path
-    train: list[Row]
-    validation: list[Row]
+T = TypeVar("T")
 
 
 def built_in() -> Path:
@@ -51,58 +29,150 @@ def built_in() -> Path:
     return Path(str(resources.files("cufft_harness") / "dataset" / "speech"))
 
 
-def read_data_set(root: Path | None, language: str, validation_fraction: float) -> DataSet:
-    """Read metadata_train.csv and metadata_val.csv, or split metadata.csv; None is the built-in data.
+def read_data_set(
+    path: Path | None, language: str, *, format: str | None = None, columns: str | None = None
+) -> DataSet:
+    """Read the metadata of a data set; no clip is opened.
 
-    The split depends on each row's own text and clip name alone, so adding rows moves no other row to the other side.
+    Args:
+        path: the folder, or one metadata file in it; None is the built-in data.
+        language: of rows that name none, unless the data set has a lang.txt.
+        format: one of `FORMATS`, where the user says it.
+        columns: what the columns hold (`audio,text,-,speaker`), where the user says it.
+
+    Returns:
+        Its rows; `validation` is None where the data set does not say which rows validate.
 
     Raises:
-        UserError: the folder or its metadata is missing or not text.
+        UserError: there is no data set, it cannot be read, it is not clear what it holds, or what it holds cannot
+            be the texts of its clips.
     """
-    root = built_in() if root is None else root.expanduser()
-    if not root.is_dir():
-        raise UserError(f"no data set at {root}.", "Give --data a folder with metadata_train.csv and wavs/.")
-    train, validation, plain = (root / f"metadata{part}.csv" for part in ("_train", "_val", ""))
-    if train.is_file() and validation.is_file():
-        return DataSet(root, _read(train, language), _read(validation, language))
-    single = next((file for file in (plain, train) if file.is_file()), None)
-    if single is None:
-        raise UserError(
-            f"{root} has neither metadata_train.csv and metadata_val.csv nor metadata.csv.",
-            "Each line is `wavs/name.wav|what is said`.",
+    path = built_in() if path is None else path.expanduser()
+    wanted = Format(format) if format else None
+    first: Path | None
+    second: Path | None
+    if path.is_file():
+        root, first, second = path.parent, path, None
+    elif path.is_dir():
+        root, (first, second) = path, _metadata_of(path, wanted)
+    else:
+        raise UserError(f"no data set at {path}.", "Give --data a folder with metadata.csv and wavs/.")
+    clips = ClipFolder(root)
+    language, source = _language_of(root, language)
+
+    def read(file: Path) -> Part:
+        return read_file(file, clips, language, wanted, columns)
+
+    train = read_texts(clips, language) if first is None else read(first)
+    validation = read(second) if second is not None else None
+    if first is None and not train.rows and not columns:
+        raise _nothing_in(root, train)
+    rows = [*train.rows, *(validation.rows if validation else [])]
+    named = train.files if validation is None else f"{train.files} and {validation.files}"
+    check_texts(rows, named)
+    found = f"{train.format.value} ({named}: {train.words}), {len(rows)} rows, language {_languages(rows)}{source}"
+    rejected = [*train.rejected, *(validation.rejected if validation else [])]
+    # coqui's tools write an empty metadata_eval.csv where there are few rows
+    return DataSet(root, train.rows, validation.rows if validation and validation.rows else None, rejected, found)
+
+
+def _metadata_of(root: Path, wanted: Format | None) -> tuple[Path | None, Path | None]:
+    """The metadata file and the one that validates; None and None for texts beside clips."""
+    if wanted is Format.TEXTS:
+        return None, None
+    by_name = {file.name.lower(): file for file in sorted(root.iterdir()) if file.is_file()}
+    pairs = [
+        (by_name[f"metadata_train{ending}"], by_name[f"metadata_{part}{ending}"])
+        for ending in ENDINGS
+        for part in VALIDATION
+        if f"metadata_train{ending}" in by_name and f"metadata_{part}{ending}" in by_name
+    ]
+    folders = [
+        (root / "train" / f"metadata{ending}", root / part / f"metadata{ending}")
+        for ending in ENDINGS
+        for part in (*VALIDATION, "test")
+        if (root / "train" / f"metadata{ending}").is_file() and (root / part / f"metadata{ending}").is_file()
+    ]
+    singles = [
+        by_name[name]
+        for stem in ("metadata", "metadata_train")
+        for ending in ENDINGS
+        if (name := stem + ending) in by_name
+    ]
+    alone = [file for ending in ENDINGS if (file := root / "train" / f"metadata{ending}").is_file()]
+    for choices in (pairs, [(one, None) for one in singles], folders, [(one, None) for one in alone]):
+        if len(choices) > 1:
+            names = [one.relative_to(root).as_posix() for choice in choices for one in choice if one is not None]
+            raise UserError(
+                f"{root} has several metadata files: {', '.join(dict.fromkeys(names))}.",
+                f"Say which, for example --data {root / names[0]}.",
+            )
+        if choices:
+            return choices[0]
+    return None, None
+
+
+def _nothing_in(root: Path, texts: Part) -> UserError:
+    """The error for a folder without metadata and without texts beside clips; names what could have been meant."""
+    tables = sorted(
+        file.relative_to(root).as_posix()
+        for pattern in ("*", "*/*")
+        for file in root.glob(pattern)
+        if file.suffix.lower() in (".csv", ".tsv", ".jsonl") and file.is_file()
+    )
+    if tables:
+        return UserError(
+            f"{root} has neither metadata.csv nor metadata_train.csv, but {', '.join(tables[:3])}.",
+            f"If that is it: --data {root / tables[0]}.",
         )
-    return DataSet(root, *split(_read(single, language), validation_fraction))
+    if texts.rejected:
+        return UserError(
+            f"{root} has {len(texts.rejected)} clips, but neither metadata.csv nor texts beside them "
+            f"({texts.rejected[0].row.source}: {texts.rejected[0].detail}).",
+            "Long recordings with SRT, VTT, TextGrid or whisper's JSON: `cufft-harness data --split`.",
+        )
+    return UserError(
+        f"{root} has neither metadata.csv nor clips with texts beside them.",
+        "A line of metadata.csv is `wavs/name.wav|what is said`.",
+    )
 
 
-def split(rows: list[Row], fraction: float) -> tuple[list[Row], list[Row]]:
-    """Split rows into training and validation by a hash of each; of two rows or more, both sides get at least one."""
-
-    def place(row: Row) -> str:
-        return hashlib.sha256(f"{row.clip}|{row.text}".encode()).hexdigest()
-
-    validation = {id(row) for row in rows if int(place(row)[:8], 16) < fraction * 2**32}
-    by_hash = sorted(rows, key=place)
-    if len(rows) > 1 and not validation:
-        validation = {id(by_hash[0])}
-    if len(rows) > 1 and len(validation) == len(rows):
-        validation.discard(id(by_hash[-1]))
-    return [row for row in rows if id(row) not in validation], [row for row in rows if id(row) in validation]
+def _language_of(root: Path, language: str) -> tuple[str, str]:
+    """The language of rows that name none, and where it comes from; lang.txt is written by XTTS fine-tuning pages."""
+    file = root / "lang.txt"
+    if not file.is_file():
+        return language_code(language), ""
+    words = file.read_text(encoding="utf-8-sig", errors="replace").split()
+    if len(words) != 1 or language_code(words[0]) not in LANGUAGES:
+        raise UserError(f"{file} should hold one language code, such as `en`.", "Mend it or remove it.")
+    return language_code(words[0]), " (lang.txt)"
 
 
-def _read(file: Path, language: str) -> list[Row]:
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise UserError(f"{file} is not UTF-8 text (byte {error.start}).", "Save it as UTF-8.") from error
-    rows = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        name, text, third, *_rest = (column.strip() for column in (line + "||").split("|"))
-        own_language = third if third in LANGUAGES else language
-        if third and third not in LANGUAGES:
-            text = third  # LJSpeech's normalised text
-        if name and not name.lower().endswith(SUFFIXES):
-            name = f"wavs/{name}.wav"
-        rows.append(Row(f"{file.name}:{number}", name, text, own_language))
-    return rows
+def _languages(rows: Sequence[Row]) -> str:
+    counts = Counter(row.language for row in rows)
+    return ", ".join(code for code, _ in counts.most_common()) or "unknown"
+
+
+def split(items: Sequence[T], row_of: Callable[[T], tuple[str, str]], fraction: float) -> tuple[list[T], list[T]]:
+    """Split into training and validation by a hash of each; of two or more, both sides get at least one.
+
+    Args:
+        items: what to split.
+        row_of: an item's clip and text, which alone decide, so that adding items moves no other one.
+        fraction: share that validates.
+    """
+
+    def place(item: T) -> str:
+        return hashlib.sha256("|".join(row_of(item)).encode(errors="replace")).hexdigest()
+
+    places = [place(item) for item in items]
+    validates = [int(one[:8], 16) < fraction * 2**32 for one in places]
+    by_hash = sorted(range(len(items)), key=places.__getitem__)
+    if len(items) > 1 and not any(validates):
+        validates[by_hash[0]] = True
+    if len(items) > 1 and all(validates):
+        validates[by_hash[-1]] = False
+    return (
+        [item for item, chosen in zip(items, validates, strict=True) if not chosen],
+        [item for item, chosen in zip(items, validates, strict=True) if chosen],
+    )

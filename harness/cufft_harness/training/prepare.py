@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,10 +50,11 @@ def prepare(settings: Settings, output: Path, device: torch.device, display: Dis
     """Model, checked data set and cached features; every user error shows here, before any training."""
     began = time.perf_counter()
     rehearsal.parse(settings.inject)
-    data_set = read_data_set(settings.data, settings.language, settings.validation_fraction)
+    data_set = read_data_set(settings.data, settings.language, format=settings.format, columns=settings.columns)
     if settings.sample_reference is not None and not settings.sample_reference.expanduser().is_file():
         raise UserError(f"no reference clip at {settings.sample_reference}.")
     display.say(f"training on {_describe(device)}; model {settings.model}; data {data_set.root}; output {output}")
+    display.say(f"reading {data_set.description}")
     model = resolve(settings.model, output, settings.accept_licence)
     xtts = load(model)
     _check_sample_text(settings, xtts.tokenizer.encode, int(xtts.args.gpt_max_text_tokens))
@@ -62,9 +64,8 @@ def prepare(settings: Settings, output: Path, device: torch.device, display: Dis
         max_tokens=int(xtts.args.gpt_max_text_tokens),
         unknown_token=xtts.tokenizer.tokenizer.token_to_id("[UNK]"),
     )
-    rows = len(data_set.train) + len(data_set.validation)
-    with display.steps("checking clips", rows) as advance:
-        audited = audit(data_set, xtts.tokenizer.encode, limits, advance)
+    with display.steps("checking clips", len(data_set.rows)) as advance:
+        audited = audit(data_set, xtts.tokenizer.encode, limits, advance, settings.validation_fraction)
     _report_rejected(audited, output, display)
     clips = audited.train[: settings.max_train_samples], audited.validation[: settings.max_val_samples]
     data, transforms = _batches(settings, model, output, device, clips, display)
@@ -107,11 +108,16 @@ def _report_rejected(audited: Audited, output: Path, display: Display) -> None:
     with atomic_path(output / "rejected.tsv") as path, path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, dialect="excel-tab")
         writer.writerow(["row", "clip", "reason"])
-        writer.writerows([item.row.source, printable(item.row.clip), item.reason] for item in rejected)
+        writer.writerows([item.row.source, printable(item.row.clip), printable(item.detail)] for item in rejected)
     for item in rejected[:20]:
         display.say(f"left out: {item}")
     if len(rejected) > 20:
         display.say(f"left out: {len(rejected) - 20} more, all in {output / 'rejected.tsv'}")
+        counts = Counter(item.reason.value for item in rejected)
+        display.say("left out because " + "; ".join(f"{reason} ({count})" for reason, count in counts.most_common()))
+    if audited.unknown:
+        shown = ", ".join(f"{one} (U+{ord(one):04X}) in {count}" for one, count in audited.unknown.most_common(20))
+        display.say(f"characters that the model's vocabulary does not know, and in how many texts: {shown}")
 
 
 def _batches(

@@ -51,8 +51,14 @@ class Settings:
     accept_licence: bool = _what(False, "I have read and accept the licence of the model to be downloaded.")
     data: Path | None = _what(
         None,
-        "Data set in LJSpeech layout: metadata_train.csv and metadata_val.csv, or metadata.csv. "
-        "Default: the built-in sentences.",
+        "Data set: a folder with metadata.csv, or with a text beside each clip; `cufft-harness data` shows what is "
+        "read. Default: the built-in sentences.",
+    )
+    format: Literal["ljspeech", "coqui", "f5", "audiofolder", "csv", "texts"] | None = _what(
+        None, "Whose format the data set has. Default: told by its files."
+    )
+    columns: str | None = _what(
+        None, "What the columns of its metadata hold, such as audio,text,speaker (- for one to leave out)."
     )
     output: Path = _what(Path("output"), "Where checkpoints, samples and logs go.")
     language: str = _what("pt", "Language of rows that name none.")
