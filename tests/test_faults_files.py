@@ -24,10 +24,11 @@ from cufft_harness.checkpoints import BEST, BrokenCheckpoint, CheckpointFolder, 
 from cufft_harness.errors import HarnessError, MachineError, UserError
 from cufft_harness.files import append_json_line, read_json_lines
 from cufft_harness.sampling.artefacts import BrokenSample, examine
+from cufft_harness.training.events import CheckpointWritten
 from cufft_harness.training.settings import read_settings
 from cufft_harness.weights import weights_digest
 from test_checkpoints import checkpoint
-from test_training import final, run
+from test_training import final, run, watch
 
 from repro import store
 
@@ -239,23 +240,17 @@ def test_what_a_kill_cut_off_is_made_up_for(short_run: dict[str, Any], tmp_path:
     assert not list(tmp_path.rglob(".*.partial"))
 
 
-def test_features_that_go_bad_during_a_run_end_it_with_a_line(
-    short_run: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_features_that_go_bad_during_a_run_end_it_with_a_line(short_run: dict[str, Any], tmp_path: Path):
     """The run says what happened and what to do; doing it leads to the end."""
-    from cufft_harness.training import loop
 
-    saved = loop.Trainer._save_epoch
+    def spoil() -> None:
+        for event in watch(short_run, tmp_path):
+            if isinstance(event, CheckpointWritten):
+                for path in (tmp_path / "cache").iterdir():
+                    path.write_bytes(path.read_bytes()[:-9])
 
-    def spoil(self: loop.Trainer, *arguments: Any) -> None:
-        saved(self, *arguments)
-        for path in (tmp_path / "cache").iterdir():
-            path.write_bytes(path.read_bytes()[:-9])
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop.Trainer, "_save_epoch", spoil)
-        with pytest.raises(MachineError, match="cannot be read any more"):
-            run(short_run, tmp_path)
+    with pytest.raises(MachineError, match="cannot be read any more"):
+        spoil()
     assert run(short_run, tmp_path) == 0
     assert len(final(tmp_path).history) == short_run["num_epochs"]
 

@@ -1,5 +1,6 @@
 """training.settings: defaults < file < environment < flags, and every mistake is named before any work."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -134,3 +135,22 @@ def test_a_program_gets_the_same_checks():
     assert Settings(data="speech").data == Path("speech")  # type: ignore[arg-type]
     with pytest.raises(UserError, match="num_epochs"):
         Settings(num_epochs=0)
+
+
+def test_a_recipe_fills_in_what_is_not_given(tmp_path: Path):
+    """coqui's defaults hold under everything that a flag, the file or a program says."""
+    file = tmp_path / "run.toml"
+    file.write_text("batch_size = 7\n")
+    settings = read_settings({"recipe": "coqui", "adam_beta2": "0.95"}, file)
+    assert (settings.batch_size, settings.adam_beta2) == (7, 0.95)
+    assert (settings.gradient_accumulation_steps, settings.max_grad_norm, settings.max_text_tokens) == (84, 0.0, 200)
+    assert Settings(recipe="coqui", max_grad_norm=1.0).max_grad_norm == 1.0
+    assert replace(Settings(recipe="coqui"), num_epochs=9).batch_size == 3
+    assert Settings().batch_size == SETTINGS["batch_size"].default
+
+
+def test_lora_has_a_learning_rate_of_its_own():
+    """Forty times that of all weights, unless another is given."""
+    assert Settings(lora_rank=8).learning_rate == pytest.approx(40 * Settings().learning_rate)
+    assert read_settings({"lora_rank": "8", "learning_rate": "1e-5"}).learning_rate == 1e-5
+    assert read_settings({"lora_rank": "0"}).learning_rate == 5e-6

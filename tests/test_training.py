@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,19 @@ import torch
 from cufft_harness.checkpoints import BEST, INTERRUPTED, Checkpoint, CheckpointFolder, load
 from cufft_harness.errors import MachineError, UserError
 from cufft_harness.training import loop
+from cufft_harness.training.display import Display
+from cufft_harness.training.events import Ended, Event, Stepped
+from cufft_harness.training.run import run as events_of
 from cufft_harness.training.run import train
 from cufft_harness.training.settings import Settings
 
 
 def run(settings: dict[str, Any], output: Path, **changes: Any) -> int:
     return train(Settings(**{**settings, "output": output, **changes}))
+
+
+def watch(settings: dict[str, Any], output: Path, **changes: Any) -> Iterator[Event]:
+    return events_of(Settings(**{**settings, "output": output, **changes}))
 
 
 def final(output: Path) -> Checkpoint:
@@ -52,27 +60,22 @@ def test_training_changes_the_weights_and_lowers_the_loss(uninterrupted: Path):
     assert list((uninterrupted / "tensorboard").iterdir())
 
 
-def interrupt_after(updates: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Send this process a SIGTERM once so many updates were made."""
-    original = loop.Trainer._update
-
-    def update(self: loop.Trainer, group: list[Any]) -> float:
-        result = original(self, group)
-        if self._position.update + 1 == updates:
+def run_until(updates: int, settings: dict[str, Any], output: Path) -> int:
+    """Send this process a SIGTERM once so many updates were made; the exit code of what follows."""
+    for event in watch(settings, output):
+        if isinstance(event, Stepped) and event.update == updates:
             os.kill(os.getpid(), signal.SIGTERM)
-        return result
-
-    monkeypatch.setattr(loop.Trainer, "_update", update)
+        if isinstance(event, Ended):
+            return event.exit_code
+    raise AssertionError("the run did not say that it ended")
 
 
 @pytest.mark.parametrize("updates", [1, 2, 3])
 def test_a_run_stopped_anywhere_goes_on_bit_for_bit(
-    short_run: dict[str, Any], uninterrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, updates: int
+    short_run: dict[str, Any], uninterrupted: Path, tmp_path: Path, updates: int
 ):
     """SIGTERM in the middle and at the end of an epoch saves and leaves; resumed, losses and weights are bit-equal."""
-    with monkeypatch.context() as patch:
-        interrupt_after(updates, patch)
-        assert run(short_run, tmp_path) == 128 + signal.SIGTERM
+    assert run_until(updates, short_run, tmp_path) == 128 + signal.SIGTERM
     assert (tmp_path / "checkpoints" / INTERRUPTED).exists() == (updates % 2 == 1)
     torch.rand(17)  # whatever else draws random numbers must not matter
     assert run(short_run, tmp_path) == 0
@@ -104,6 +107,27 @@ def test_more_epochs_go_on_from_the_last(short_run: dict[str, Any], uninterrupte
     assert losses(tmp_path / "out")[:2] == losses(uninterrupted)
 
 
+def test_epochs_added_afterwards_make_no_jump(short_run: dict[str, Any], tmp_path: Path):
+    """The cosine that ended goes on at its floor; before, the rate would have jumped from there to half."""
+    cosine = {"lr_schedule": "cosine", "num_epochs": 1, "lr_floor": 0.2}
+    assert run(short_run, tmp_path, **cosine) == 0
+    events = [*watch(short_run, tmp_path, **{**cosine, "num_epochs": 3})]
+    added = [event.learning_rate for event in events if isinstance(event, Stepped)]
+    assert added == pytest.approx([0.2 * short_run["learning_rate"]] * 4)
+
+
+def test_only_epochs_that_are_due_are_saved_where_best_ones_shall_not_be(short_run: dict[str, Any], tmp_path: Path):
+    """With --no-save-best an epoch that is better than all before leaves no file of its own."""
+    every = {"save_every_n_epochs": 2, "num_epochs": 4, "keep_checkpoints": 0}
+    assert run(short_run, tmp_path / "all", **every) == 0
+    assert CheckpointFolder(tmp_path / "all" / "checkpoints").epochs() == [1, 2, 3, 4]
+    assert run(short_run, tmp_path / "due", **every, save_best=False) == 0
+    folder = CheckpointFolder(tmp_path / "due" / "checkpoints")
+    assert folder.epochs() == [2, 4]
+    assert load(folder.folder / BEST).complete_epochs == 4
+    assert final(tmp_path / "due").weights_sha256 == final(tmp_path / "all").weights_sha256
+
+
 def test_training_goes_on_while_a_checkpoint_is_read_back(
     short_run: dict[str, Any], uninterrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -117,17 +141,15 @@ def test_training_goes_on_while_a_checkpoint_is_read_back(
             marked_before_the_proof.append((self.folder / BEST).exists())
         proven(self, path)
 
-    original = loop.Trainer._update
-
-    def update(self: loop.Trainer, group: list[Any]) -> float:
-        if self._position.epoch == 2:
-            stepped.set()
-        return original(self, group)
-
     monkeypatch.setattr(CheckpointFolder, "prove", prove)
-    monkeypatch.setattr(loop.Trainer, "_update", update)
-    assert run(short_run, tmp_path, keep_checkpoints=1) == 0
+    seen: list[str] = []
+    for event in watch(short_run, tmp_path, keep_checkpoints=1):
+        seen.append(type(event).__name__)
+        if isinstance(event, Stepped) and event.epoch == 2:
+            stepped.set()
     assert marked_before_the_proof == [False]
+    written, verified = seen.index("CheckpointWritten"), seen.index("CheckpointVerified")
+    assert "Stepped" in seen[written:verified]
     assert CheckpointFolder(tmp_path / "checkpoints").epochs() == [2]
     assert final(tmp_path).weights_sha256 == final(uninterrupted).weights_sha256
 
@@ -253,16 +275,16 @@ def test_a_vanished_tensorboard_folder_costs_the_curves_only(
     short_run: dict[str, Any], uninterrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """TensorBoard writes in a thread; when its folder goes, one line says so, and the run ends as if nothing were."""
-    original = loop.Trainer._update
+    scalars = Display.scalars
 
-    def update(self: loop.Trainer, group: list[Any]) -> float:
-        shutil.rmtree(tmp_path / "tensorboard", ignore_errors=True)
-        result = original(self, group)
+    def written(self: Display, values: Any, step: int) -> None:
+        scalars(self, values, step)
         with suppress(OSError):  # waits until the writer's thread has seen the missing folder
-            self.display._to_board(lambda board: board.flush())
-        return result
+            self.flush()
 
-    monkeypatch.setattr(loop.Trainer, "_update", update)
-    assert run(short_run, tmp_path) == 0
+    monkeypatch.setattr(Display, "scalars", written)
+    for event in watch(short_run, tmp_path):
+        if isinstance(event, Stepped):
+            shutil.rmtree(tmp_path / "tensorboard", ignore_errors=True)
     assert losses(tmp_path) == losses(uninterrupted)
     assert "TensorBoard cannot write" in (tmp_path / "train.log").read_text()

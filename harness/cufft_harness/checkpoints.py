@@ -55,7 +55,7 @@ class Position:
 
     Attributes:
         epoch: the epoch being trained, from 1; all before it are complete.
-        batch: batches of it already trained; 0 between epochs.
+        batch: batches of it already trained, by all processes together; 0 between epochs.
         update: updates of the weights so far.
     """
 
@@ -74,6 +74,7 @@ class Checkpoint:
         rng: states of the random generators.
         running: sums of the losses of the unfinished epoch, and how many batches they hold.
         model_fingerprint: of the base model.
+        processes: that trained together.
     """
 
     gpt: GptState
@@ -89,6 +90,7 @@ class Checkpoint:
     settings: dict[str, Any]
     model_fingerprint: str
     weights_sha256: str
+    processes: int = 1
 
     def __post_init__(self) -> None:
         kinds: dict[str, type] = {
@@ -99,7 +101,7 @@ class Checkpoint:
             "scaler": dict,
             "rng": dict,
         }
-        kinds |= {"running": list, "settings": dict, "model_fingerprint": str, "weights_sha256": str}
+        kinds |= {"running": list, "settings": dict, "model_fingerprint": str, "weights_sha256": str, "processes": int}
         for name, kind in kinds.items():
             if not isinstance(getattr(self, name), kind):
                 raise TypeError(f"{name} is no {kind.__name__}")

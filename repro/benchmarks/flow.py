@@ -2,7 +2,7 @@
 
 Each side is a process of its own that trains the same model on the same clips, saves a checkpoint and wants a sample
 of it. The original's (as its log names the stages): unload the training model, load stock TTS, synthesize, load the
-training model back from disk; the loop waits. Ours: `Trainer._save` and the order; the worker speaks meanwhile.
+training model back from disk; the loop waits. Ours: writing the checkpoint and the order; the worker speaks meanwhile.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from cufft_harness import processes
 from cufft_harness.training import run as training_run
+from cufft_harness.training.events import CheckpointWritten, EpochEnded, EpochStarted, Stepped
 from cufft_harness.training.loop import Trainer
 from cufft_harness.training.samples import RunSamples
 
@@ -136,7 +137,8 @@ def _original(directory: Path, output: Path, device: str, tokens: int) -> dict[s
     found: dict[str, list[float]] = {"save": [], "sample": []}
     with ready(settings(directory, output, device, samples=False)) as (trainer, _prepared):
         path = output / "checkpoint.pt"
-        trainer._train_epoch()
+        for batch in trainer.data.train.epoch(1):
+            trainer.update([batch])
         for _ in range(trainer.settings.num_epochs):
             found["save"].append(_timed(lambda: _plain_save(trainer, path)))
             stages = {"unload": _timed(lambda: trainer.model.to("cpu"))}
@@ -168,24 +170,18 @@ def _timed(action: Callable[[], object]) -> float:
 
 
 def _ours(directory: Path, output: Path, device: str, tokens: int, samples: bool) -> dict[str, object]:
-    """The whole product, with a watch held beside three of its methods."""
+    """The whole product: what its events say about checkpoints and epochs, and a watch held beside the order."""
     seconds: dict[str, list[float]] = {"save": [], "order": [], "epoch": []}
+    plain = RunSamples.order
 
-    def watch(owner: type, method: str, name: str) -> None:
-        plain = getattr(owner, method)
+    def timed(self: RunSamples, *arguments: Any, **named: Any) -> None:
+        began = time.perf_counter()
+        try:
+            plain(self, *arguments, **named)
+        finally:
+            seconds["order"].append(time.perf_counter() - began)
 
-        def timed(self: object, *arguments: Any, **named: Any) -> Any:
-            began = time.perf_counter()
-            try:
-                return plain(self, *arguments, **named)
-            finally:
-                seconds[name].append(time.perf_counter() - began)
-
-        setattr(owner, method, timed)
-
-    watch(Trainer, "_save", "save")
-    watch(Trainer, "_train_epoch", "epoch")
-    watch(RunSamples, "order", "order")
+    RunSamples.order = timed  # type: ignore[method-assign]
     chosen = settings(
         directory,
         output,
@@ -193,8 +189,20 @@ def _ours(directory: Path, output: Path, device: str, tokens: int, samples: bool
         samples=samples,
         sample_text=TEXT,
         sample_max_seconds=(tokens + 0.5) * CODE_SECONDS,
+        validate_first=False,
     )
-    training_run.train(chosen)
+    began = time.perf_counter()
+    for event in training_run.run(chosen):
+        match event:
+            case EpochStarted():
+                began = time.perf_counter()
+                seconds["epoch"].append(0.0)
+            case Stepped():
+                seconds["epoch"][-1] = time.perf_counter() - began
+            case EpochEnded():
+                began = time.perf_counter()
+            case CheckpointWritten():
+                seconds["save"].append(time.perf_counter() - began)
     return {
         "save": seconds["save"],
         "sample": seconds["order"] or [0.0] * len(seconds["save"]),

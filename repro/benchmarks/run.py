@@ -28,11 +28,8 @@ def ready(chosen: Settings) -> Iterator[tuple[Trainer, Prepared]]:
     """The trainer of a run, as `cufft_harness.training.run` makes it, before its first step."""
     accelerator = Accelerator(cpu=chosen.device == "cpu", mixed_precision=chosen.mixed_precision)
     chosen.output.mkdir(parents=True, exist_ok=True)
-    with Display(chosen.output) as display, StopRequest() as interruption:
+    with Display(chosen.output) as display, StopRequest() as stop:
         prepared = prepare(chosen, chosen.output, accelerator.device, display)
         folder = CheckpointFolder(chosen.output / "checkpoints")
         model, data = prepared.training_model, prepared.data
-        yield (
-            Trainer(chosen, accelerator, model, data, folder, "", display, interruption, between_steps=lambda: None),
-            prepared,
-        )
+        yield Trainer(chosen, accelerator, model, data, folder, "", stop), prepared

@@ -40,7 +40,7 @@ def measure(directory: Path, folder: Path, device: str, size: str, repeats: int)
         return
     with ready(settings(directory, folder / "step", device, samples=False)) as (trainer, prepared):
         clips = prepared.audited.train[: prepared.settings.batch_size]
-        batch = trainer.data.train._collate(list(range(len(clips))), 1)
+        batch = trainer.data.train.collate(list(range(len(clips))), 1)
         mels: list[float] = []
         ours, theirs = _ours(trainer), _coqui(directory, clips, batch, torch.device(device), mels)
         pair = Pair(f"training step, batch of {batch.size}, float32", goal="step")
@@ -70,7 +70,7 @@ def _ours(trainer: Trainer) -> Callable[[], float]:
     indices = list(range(trainer.settings.batch_size))
 
     def step() -> float:
-        return trainer._update([trainer.data.train._collate(indices, 1)])
+        return trainer.update([trainer.data.train.collate(indices, 1)]).loss
 
     return step
 

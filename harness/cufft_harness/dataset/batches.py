@@ -7,6 +7,7 @@ So a run that was interrupted goes on with the batches it would have seen, and s
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -62,20 +63,30 @@ class Batches:
 
         Args:
             epoch: number of the epoch; another one, another order.
-            start: leave out this many of this process's batches: the position a checkpoint was taken at.
+            start: leave out so many batches, counted over all processes: the position a checkpoint was taken at.
             rank: this process.
-            processes: each gets every n-th batch; all get the same number, so a few batches at the end may be left out.
+            processes: each gets every n-th batch, and all get the same number: where the last round is not full,
+                batches of the first fill it, as PyTorch's DistributedSampler has it.
         """
+        todo = self._order(epoch)[start:]
+        for first in range(0, len(todo), processes):
+            yield self.collate(todo[(first + rank) % len(todo)], epoch)
+
+    def share(self, rank: int, processes: int) -> Iterator[tuple[int, Batch]]:
+        """Yield one process's share of all batches, each once, with its number: for validation."""
+        for number, indices in list(enumerate(self._order(0)))[rank::processes]:
+            yield number, self.collate(indices, 0)
+
+    def _order(self, epoch: int) -> list[list[int]]:
+        """Indices of the clips in each batch of an epoch."""
         generator = torch.Generator().manual_seed(hash_seed(self._seed, epoch))
         order = (
             torch.randperm(len(self.clips), generator=generator) if self._training else torch.arange(len(self.clips))
         )
-        batches = list(torch.split(order, self._batch_size))
-        count = max(1, len(batches) // processes)
-        for batch in batches[rank::processes][start:count]:
-            yield self._collate([int(index) for index in batch], epoch)
+        return [batch.tolist() for batch in torch.split(order, self._batch_size)]
 
-    def _collate(self, indices: list[int], epoch: int) -> Batch:
+    def collate(self, indices: list[int], epoch: int) -> Batch:
+        """Put clips together, with the slices of an epoch."""
         features = [self._features(self.clips[index]) for index in indices]
         texts = [torch.tensor(self.clips[index].tokens, dtype=torch.long) for index in indices]
         slices = [self._slice(clip, index, epoch) for clip, index in zip(features, indices, strict=True)]
@@ -127,6 +138,14 @@ class Batches:
         Given in this unit, its division ends at the codes that are meant.
         """
         return torch.tensor(slices) // CODE_STRIDE * self._hop_length
+
+
+@dataclass(frozen=True)
+class Data:
+    """Batches to train on and to validate on."""
+
+    train: Batches
+    validation: Batches
 
 
 def hash_seed(*numbers: int) -> int:

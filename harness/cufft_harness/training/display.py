@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from tensorboard.summary.writer.event_file_writer import _AsyncWriterThread
 from torch.utils.tensorboard import SummaryWriter
 
@@ -55,6 +63,8 @@ class Display:
             disable=not (main and self.console.is_terminal),
         )
         self._handlers = _handlers(output, self.console) if main else []
+        self._bar: TaskID | None = None
+        self._doing = ""
         self._board: SummaryWriter | None = None
         self._thread_failed = threading.excepthook
         if main:
@@ -87,19 +97,32 @@ class Display:
         """Write one line to the screen and the log file."""
         log.info(message)
 
+    def start_bar(self, description: str, total: int, completed: int = 0) -> None:
+        """Show a bar for some work, in place of the one before."""
+        self.end_bar()
+        self._bar = self._progress.add_task(description, total=total, completed=completed)
+        self._doing = description
+
+    def advance_bar(self, steps: int = 1, loss: float | None = None) -> None:
+        """So many steps of the work were made; the loss, if known, is shown beside."""
+        if self._bar is not None:
+            shown = self._doing if loss is None else f"{self._doing}  loss {loss:.3f}"
+            self._progress.update(self._bar, advance=steps, description=shown)
+
+    def end_bar(self) -> None:
+        """Take the bar away, if there is one."""
+        if self._bar is not None:
+            self._progress.remove_task(self._bar)
+            self._bar = None
+
     @contextmanager
-    def steps(self, description: str, total: int, completed: int = 0) -> Iterator[Callable[..., None]]:
-        """Show a bar for some work; the function given takes how many steps were made and, if known, the loss."""
-        task = self._progress.add_task(description, total=total, completed=completed)
-
-        def advance(steps: int = 1, loss: float | None = None) -> None:
-            shown = description if loss is None else f"{description}  loss {loss:.3f}"
-            self._progress.update(task, advance=steps, description=shown)
-
+    def steps(self, description: str, total: int) -> Iterator[Callable[[int], None]]:
+        """Show a bar for the time of the body; the function given takes how many steps were made."""
+        self.start_bar(description, total)
         try:
-            yield advance
+            yield self.advance_bar
         finally:
-            self._progress.remove_task(task)
+            self.end_bar()
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Add values to TensorBoard; a full disk costs the curve, not the run."""
@@ -109,6 +132,10 @@ class Display:
                 board.add_scalar(name, value, step)
 
         self._to_board(write)
+
+    def flush(self) -> None:
+        """Wait until TensorBoard has written what it was given."""
+        self._to_board(lambda board: board.flush())
 
     def sample(self, path: Path, epoch: int) -> None:
         """Add a sample's audio to TensorBoard."""

@@ -1,42 +1,40 @@
-"""The training loop: resume, epochs of steps, validation, checkpoint, and only then the order for a sample."""
+"""The training loop, from top to bottom: resume, epochs of updates, validation, checkpoint. It yields what happens.
+
+Whoever iterates over `Trainer.run` decides what follows from an event: a line on the screen, a sample, a file removed.
+"""
 
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
 
 import torch
 from accelerate import Accelerator
-from transformers import get_cosine_schedule_with_warmup
 
 from cufft_harness.checkpoints import Checkpoint, CheckpointFolder, Losses, Position, load
-from cufft_harness.dataset.batches import Batches, hash_seed
+from cufft_harness.dataset.batches import Data, hash_seed
 from cufft_harness.errors import MachineError, UserError
-from cufft_harness.training import adapters
-from cufft_harness.training.display import Display
-from cufft_harness.training.settings import Settings
+from cufft_harness.training import adapters, random_states
+from cufft_harness.training.events import (
+    BaseValidated,
+    CheckpointVerified,
+    CheckpointWritten,
+    EpochEnded,
+    EpochStarted,
+    Event,
+    Stepped,
+)
+from cufft_harness.training.optimization import LearningRate, make_optimizer
+from cufft_harness.training.settings import SHAPING, Settings
 from cufft_harness.training.stop import StopRequest
-from cufft_harness.training.verification import Proof
+from cufft_harness.training.verification import Verification
 from cufft_harness.weights import weights_digest
 from cufft_harness.xtts.loss import Batch, TrainingModel
 
 MOST_BAD_STEPS = 20
 """Steps in a row whose loss may be NaN or infinite (fp16 finds its scale so) before the run is stopped."""
-
-Saved = Callable[[int, bool], None]
-"""Called after an epoch's checkpoint was written and proven: the epoch, and whether it is the best so far."""
-
-
-@dataclass(frozen=True)
-class Data:
-    """Batches to train on and to validate on."""
-
-    train: Batches
-    validation: Batches
 
 
 class Trainer:
@@ -48,9 +46,7 @@ class Trainer:
         data: the batches.
         folder: the checkpoints.
         model_fingerprint: identity of the base model.
-        display: what the user sees.
-        interruption: the wish to stop.
-        between_steps: called after each update of the weights, to see to what happened meanwhile.
+        stop: the wish to stop.
     """
 
     def __init__(
@@ -61,44 +57,34 @@ class Trainer:
         data: Data,
         folder: CheckpointFolder,
         model_fingerprint: str,
-        display: Display,
-        interruption: StopRequest,
-        between_steps: Callable[[], None],
+        stop: StopRequest,
     ) -> None:
         self.settings = settings
         self.accelerator = accelerator
         self.data = data
         self.folder = folder
-        self.display = display
         self._fingerprint = model_fingerprint
-        self._interruption = interruption
-        self._between_steps = between_steps
+        self._stop = stop
         self._position = Position()
         self._history: list[Losses] = []
         self._best = math.inf
+        # sums of the epoch's losses over this process's batches, and how many these are
         self._running = [0.0, 0.0, 0.0, 0.0]
         self._bad_steps = 0
         self._saved_update = 0
-        self._proof = Proof(folder)
+        self._verification = Verification(folder)
         if len(data.train) < accelerator.num_processes:
             raise UserError(f"{accelerator.num_processes} processes, but only {len(data.train)} batches to train on.")
 
         torch.manual_seed(hash_seed(settings.seed, accelerator.process_index))
-        self._gpt = model.gpt
+        self._plain_model = model
         if settings.lora_rank:
-            adapters.add_adapters(self._gpt, settings.lora_rank)
-        trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        optimizer = torch.optim.AdamW(
-            trainable,
-            lr=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            fused=True,  # one pass over memory in place of several: with small batches the update is a large part
-        )
-        self._batches = len(data.train) // accelerator.num_processes
-        updates = math.ceil(self._batches / settings.gradient_accumulation_steps) * settings.num_epochs
-        # not prepared by accelerate: it would step once a process, and the position of a run is counted in updates
-        self._scheduler = get_cosine_schedule_with_warmup(optimizer, settings.warmup_steps, updates)
-        self.model, self.optimizer = accelerator.prepare(model, optimizer)
+            adapters.add_adapters(model.gpt, settings.lora_rank)
+        if settings.gradient_checkpointing:
+            # not reentrant: with adapters nothing that enters a block needs a gradient
+            model.gpt.gpt.gradient_checkpointing_enable({"use_reentrant": False})
+        self._rate = LearningRate(settings, settings.lr_decay_epochs or settings.num_epochs)
+        self.model, self.optimizer = accelerator.prepare(model, make_optimizer(model, settings))
 
     @property
     def complete_epochs(self) -> int:
@@ -110,73 +96,85 @@ class Trainer:
         """What each epoch came to."""
         return self._history
 
-    def resume(self) -> None:
-        """Go on from the newest valid checkpoint, if there is one.
+    def resume(self) -> list[str]:
+        """Go on from the newest valid checkpoint, if there is one; gives what the user should know of it.
 
         Raises:
-            UserError: the checkpoints are of another base model or of other adapters.
+            UserError: the checkpoints are of another base model, or their state is of another shape than the settings'.
             MachineError: there are checkpoints, but none is valid.
         """
         path = self.folder.newest_or_raise()
         if path is None:
-            return
+            return []
         checkpoint = load(path)
-        if checkpoint.model_fingerprint != self._fingerprint:
-            raise UserError(
-                f"the run in {self.folder.folder.parent} was started from another model.",
-                "Give its --model, or another --output.",
-            )
-        rank = checkpoint.settings.get("lora_rank")
-        if rank != self.settings.lora_rank:
-            raise UserError(f"the run in {self.folder.folder.parent} has lora_rank {rank}.")
+        self._check_it_fits(checkpoint)
         self._restore(checkpoint)
         if self.accelerator.is_main_process:
-            best = min(self._history, key=lambda losses: losses.validation, default=None)
-            self.folder.recover(best.epoch if best else None)
+            best = (losses.epoch for losses in self._history if losses.validation == self._best)
+            self.folder.recover(next(best, None))
             if self._position.batch == 0:
                 self.folder.discard_interrupted()
         where = f"after epoch {self.complete_epochs}"
         if self._position.batch:
-            where = f"in epoch {self._position.epoch} after batch {self._position.batch} of {self._batches}"
-        self.display.say(f"resuming {where}, from {path.name}")
+            where = f"in epoch {self._position.epoch} after batch {self._position.batch} of {len(self.data.train)}"
+        notes = [f"resuming {where}, from {path.name}"]
+        if checkpoint.processes != self.accelerator.num_processes:
+            notes.append(
+                f"note: {self.accelerator.num_processes} processes train from here on, {checkpoint.processes} did "
+                "until now; an update is made of as many times more or fewer batches"
+            )
         for name, value in self.settings.as_json().items():
             before = checkpoint.settings.get(name)
-            if before != value and name in _SHAPING:
-                self.display.say(f"note: {name} was {before} until now and is {value} from here on")
+            if before != value and name in SHAPING and name in checkpoint.settings:
+                notes.append(f"note: {name} was {before} until now and is {value} from here on")
+        return notes
 
-    def run(self, saved: Saved) -> None:
-        """Train until the last epoch is over or an interruption is wanted; then everything is saved.
+    def run(self) -> Iterator[Event]:
+        """Train until the last epoch is over or a stop is wanted; then everything is saved.
 
         Raises:
             MachineError: a checkpoint could not be written, or the loss stays infinite.
         """
-        while self._position.epoch <= self.settings.num_epochs and self._train_epoch():
-            losses = self._finish_epoch()
-            self._report(losses)
-            self._save_epoch(losses, saved)
-        if self._position.update != self._saved_update:
-            self._save()
-        self._proof.settle()
-
-    def _train_epoch(self) -> bool:
-        """Train the rest of the current epoch; False if it was interrupted."""
-        epoch, start = self._position.epoch, self._position.batch
-        accumulate = self.settings.gradient_accumulation_steps
-        self.model.train()
-        batches = self.data.train.epoch(epoch, start, self.accelerator.process_index, self.accelerator.num_processes)
-        with self.display.steps(f"epoch {epoch}/{self.settings.num_epochs}", self._batches, start) as advance:
-            for group in _groups(batches, accumulate):
+        if self.settings.validate_first and self._position == Position():
+            yield BaseValidated(*self._validate())
+        while self._position.epoch <= self.settings.num_epochs:
+            yield EpochStarted(self._position.epoch, len(self.data.train), self._position.batch)
+            for group in self._groups():
                 if self._must_stop():
-                    return False
-                loss = self._update(group)
-                self._position = Position(epoch, self._position.batch + len(group), self._position.update + 1)
-                advance(len(group), loss)
-                self._proof.settle(wait=False)
-                self._between_steps()
-        return True
+                    yield from self._save_unsaved()
+                    return
+                yield self.update(group)
+                yield from self._verified(wait=False)
+            losses = self._finish_epoch()
+            yield EpochEnded(losses)
+            best = losses.validation < self._best
+            due = losses.epoch % self.settings.save_every_n_epochs == 0 or losses.epoch == self.settings.num_epochs
+            if due or (best and self.settings.save_best):
+                self._best = min(self._best, losses.validation)
+                yield from self._save(best)
+        yield from self._save_unsaved()
 
-    def _update(self, group: list[Batch]) -> float:
-        """One update of the weights from a group of batches; returns the group's mean loss."""
+    def _groups(self) -> Iterator[list[Batch]]:
+        """The rest of the current epoch for this process, in groups of one update each."""
+        group: list[Batch] = []
+        rank, processes = self.accelerator.process_index, self.accelerator.num_processes
+        for batch in self.data.train.epoch(self._position.epoch, self._position.batch, rank, processes):
+            group.append(batch)
+            if len(group) == self.settings.gradient_accumulation_steps:
+                yield group
+                group = []
+        if group:
+            yield group
+
+    def update(self, group: list[Batch]) -> Stepped:
+        """Update the weights once, from a group of batches."""
+        position, processes = self._position, self.accelerator.num_processes
+        # coqui's trainer divides by the full number also where an epoch's last group has fewer
+        parts = self.settings.gradient_accumulation_steps if self.settings.recipe == "coqui" else len(group)
+        rate = self._rate.at(position.update, position.epoch - 1 + position.batch / len(self.data.train))
+        for parameters in self.optimizer.param_groups:
+            parameters["lr"] = rate
+
         sums = torch.zeros(3, device=self.accelerator.device)
         for number, batch in enumerate(group, start=1):
             # gradients of several GPUs are exchanged once, with the last batch of the group
@@ -184,20 +182,20 @@ class Trainer:
             with together:
                 with self.accelerator.autocast():
                     text, audio, total = self.model(batch.to(self.accelerator.device))
-                self.accelerator.backward(total / len(group))
+                self.accelerator.backward(total / parts)
             sums += torch.stack([text, audio, total]).detach().float()
-        gradient_norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm)
+        limit = self.settings.max_grad_norm or math.inf
+        gradient_norm = self.accelerator.clip_grad_norm_(self.model.parameters(), limit)
         *losses, norm = torch.cat([sums, gradient_norm.float().reshape(1)]).tolist()  # the one wait for the device
         mean: float = losses[2] / len(group)
         if self._is_sane(mean, norm):
             self._running = [a + b for a, b in zip(self._running, [*losses, float(len(group))], strict=True)]
             self.optimizer.step()
         self.optimizer.zero_grad()
-        self._scheduler.step()
-        step = self._position.update + 1
-        rate = self._scheduler.get_last_lr()[0]
-        self.display.scalars({"train/loss": mean, "train/gradient_norm": norm, "train/learning_rate": rate}, step)
-        return mean
+
+        batches = min(len(group) * processes, len(self.data.train) - position.batch)
+        self._position = replace(position, batch=position.batch + batches, update=position.update + 1)
+        return Stepped(position.epoch, batches, self._position.update, mean, norm, rate)
 
     def _is_sane(self, loss: float, norm: float) -> bool:
         """Whether the weights may be updated. A loss that stays infinite ends the run before it wastes days.
@@ -217,164 +215,127 @@ class Trainer:
     def _finish_epoch(self) -> Losses:
         text, audio, total, count = self._sum_over_processes(self._running)
         count = count or math.nan  # every step of the epoch came to nothing
-        validation = self._validate()
-        losses = Losses(self._position.epoch, text / count, audio / count, total / count, *validation)
+        losses = Losses(self._position.epoch, text / count, audio / count, total / count, *self._validate())
         self._history.append(losses)
         self._running = [0.0, 0.0, 0.0, 0.0]
-        self._position = Position(self._position.epoch + 1, 0, self._position.update)
+        self._position = replace(self._position, epoch=self._position.epoch + 1, batch=0)
         return losses
 
     @torch.no_grad()
     def _validate(self) -> tuple[float, float, float]:
-        """Mean losses over the validation set, without masking, as coqui's recipe does."""
-        self.model.eval()
-        sums = [0.0, 0.0, 0.0, 0.0]
+        """Mean losses over all clips of the validation set, without masking, as coqui's recipe does.
+
+        Each process scores its share; the sums are then added in the order of the batches, so that the result, and with
+        it what is best, is the same for any number of processes.
+        """
+        model = self._plain_model.eval()  # without the wrapper, which would wait for as many batches of each process
+        rows = torch.zeros(len(self.data.validation), 4, dtype=torch.float64, device=self.accelerator.device)
         rank, processes = self.accelerator.process_index, self.accelerator.num_processes
-        for batch in self.data.validation.epoch(0, 0, rank, processes):
+        for number, batch in self.data.validation.share(rank, processes):
             with self.accelerator.autocast():
-                losses = self.model(batch.to(self.accelerator.device))
-            values = [float(loss) * batch.size for loss in losses]
-            sums = [a + b for a, b in zip(sums, [*values, float(batch.size)], strict=True)]
-        text, audio, total, count = self._sum_over_processes(sums)
+                losses = model(batch.to(self.accelerator.device))
+            rows[number] = torch.stack([*(loss.double() * batch.size for loss in losses), rows.new_tensor(batch.size)])
+        model.train()
+        if processes > 1:
+            rows = self.accelerator.reduce(rows, "sum")
+        text, audio, total, count = rows.sum(0).tolist()
         return text / count, audio / count, total / count
 
-    def _report(self, losses: Losses) -> None:
-        self.display.say(
-            f"epoch {losses.epoch}/{self.settings.num_epochs}: loss {losses.train:.4f} (text {losses.train_text:.4f}, "
-            f"audio {losses.train_audio:.4f}), validation {losses.validation:.4f}"
-        )
-        self.display.scalars(
-            {
-                "epoch/train_text": losses.train_text,
-                "epoch/train_audio": losses.train_audio,
-                "epoch/validation_text": losses.validation_text,
-                "epoch/validation_audio": losses.validation_audio,
-                "epoch/validation": losses.validation,
-            },
-            losses.epoch,
-        )
+    def _save_unsaved(self) -> Iterator[Event]:
+        """Leave nothing behind that is not on disk and verified."""
+        if self._position.update != self._saved_update:
+            yield from self._save(best=False)
+        yield from self._verified(wait=True)
 
-    def _save_epoch(self, losses: Losses, saved: Saved) -> None:
-        """Save where the settings or a new best ask for it; the checkpoint exists before anybody is told."""
-        best = losses.validation < self._best
-        self._best = min(self._best, losses.validation)
-        due = losses.epoch % self.settings.save_every_n_epochs == 0 or losses.epoch == self.settings.num_epochs
-        if best or due:
-            self._save(lambda: saved(losses.epoch, best), best)
-
-    def _save(self, then: Callable[[], None] = lambda: None, best: bool = False) -> None:
-        """Write a checkpoint; one between epochs is proven while training goes on, and `then` is called after that."""
+    def _save(self, best: bool) -> Iterator[Event]:
+        """Write a checkpoint; one between epochs is read back while training goes on."""
+        yield from self._verified(wait=True)  # the one before
+        running = self._sum_over_processes(self._running)
+        states = random_states.states_of_all(self.accelerator)
         if self.accelerator.is_main_process:
-            self._proof.settle()
             between_epochs = self._position.batch == 0
-            path = self.folder.save(self._checkpoint(), prove=not between_epochs)
-
-            def proven() -> None:
-                if best:
-                    self.folder.mark_best(path)
-                self.folder.discard_interrupted()
-                then()
-
+            path = self.folder.save(self._checkpoint(running, states), prove=not between_epochs)
             if between_epochs:
-                self._proof.begin(path, proven)
+                self._verification.begin(CheckpointVerified(self.complete_epochs, path, best))
+            yield CheckpointWritten(self.complete_epochs, path)
         self._saved_update = self._position.update
         self.accelerator.wait_for_everyone()
 
-    def _checkpoint(self) -> Checkpoint:
-        plain = adapters.merged_state(self._gpt)
+    def _verified(self, wait: bool) -> Iterator[Event]:
+        """Tell of the checkpoint that has been read back meanwhile; only now may it take the place of older ones."""
+        checkpoint = self._verification.finished(wait)
+        if checkpoint is not None:
+            if checkpoint.best:
+                self.folder.mark_best(checkpoint.path)
+            self.folder.discard_interrupted()
+            yield checkpoint
+
+    def _checkpoint(self, running: list[float], states: random_states.States) -> Checkpoint:
+        gpt = self._plain_model.gpt
+        plain = adapters.merged_state(gpt)
         scaler = self.accelerator.scaler
         return Checkpoint(
             gpt=plain,
-            adapters=adapters.adapter_state(self._gpt),
+            adapters=adapters.adapter_state(gpt),
             optimizer=self.optimizer.state_dict(),
-            scheduler=self._scheduler.state_dict(),
+            scheduler={"decay_epochs": self._rate.decay_epochs},
             scaler={} if scaler is None else scaler.state_dict(),
-            rng=_random_states(),
+            rng=states,
             position=self._position,
-            running=self._running,
+            running=running,
             history=self._history,
             best_validation=self._best,
             settings=self.settings.as_json(),
             model_fingerprint=self._fingerprint,
             weights_sha256=weights_digest(plain),
+            processes=self.accelerator.num_processes,
         )
 
+    def _check_it_fits(self, checkpoint: Checkpoint) -> None:
+        run = f"the run in {self.folder.folder.parent}"
+        if checkpoint.model_fingerprint != self._fingerprint:
+            raise UserError(f"{run} was started from another model.", "Give its --model, or another --output.")
+        # what shapes the optimizer's state, with the values of before there was a choice
+        for name, before in {"lora_rank": None, "weight_decay_on": "all", "optimizer": "adamw"}.items():
+            value = checkpoint.settings.get(name, before)
+            if value != getattr(self.settings, name):
+                flag = f"--{name.replace('_', '-')} {value}"
+                raise UserError(f"{run} has {name} {value}.", f"Give {flag}, or another --output.")
+
     def _restore(self, checkpoint: Checkpoint) -> None:
+        gpt = self._plain_model.gpt
         if checkpoint.adapters:
-            self._gpt.load_state_dict(checkpoint.adapters, strict=False)
+            gpt.load_state_dict(checkpoint.adapters, strict=False)
         else:
-            self._gpt.load_state_dict(checkpoint.gpt)
-        self.optimizer.load_state_dict(checkpoint.optimizer)
+            gpt.load_state_dict(checkpoint.gpt)
         # What the settings say now holds from here on, also where it differs from what they said then.
-        base_rates = self._scheduler.base_lrs
-        self._scheduler.load_state_dict(checkpoint.scheduler | {"base_lrs": base_rates})
-        rates = zip(self.optimizer.param_groups, base_rates, self._scheduler.lr_lambdas, strict=True)
-        for group, rate, schedule in rates:
-            group["lr"] = rate * schedule(self._scheduler.last_epoch)
-            group["weight_decay"] = self.settings.weight_decay
+        chosen = [{k: v for k, v in group.items() if k != "params"} for group in self.optimizer.param_groups]
+        self.optimizer.load_state_dict(checkpoint.optimizer)
+        for group, values in zip(self.optimizer.param_groups, chosen, strict=True):
+            group.update(values)
+        if self.settings.lr_decay_epochs is None:
+            decay_epochs = checkpoint.scheduler.get("decay_epochs", self._rate.decay_epochs)
+            self._rate = LearningRate(self.settings, decay_epochs)
         if checkpoint.scaler and self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(checkpoint.scaler)
         self._position, self._history = checkpoint.position, checkpoint.history
-        self._best, self._running = checkpoint.best_validation, checkpoint.running
+        self._best = checkpoint.best_validation
+        if self.accelerator.is_main_process:  # they are the sums of all processes
+            self._running = checkpoint.running
         self._saved_update = self._position.update
-        if self.accelerator.is_main_process:
-            _set_random_states(checkpoint.rng)
-        else:  # the other processes' states are not kept; they go on from a seed of their own
-            rank, update = self.accelerator.process_index, self._position.update
-            torch.manual_seed(hash_seed(self.settings.seed, rank, update))
+        random_states.restore(checkpoint.rng, self.accelerator, hash_seed(self.settings.seed, self._position.update))
 
     def _must_stop(self) -> bool:
         """Whether any process was asked to stop: all have to leave at the same step."""
         if self.accelerator.num_processes == 1:
-            return self._interruption.wanted
-        wish = torch.tensor(float(self._interruption.wanted), device=self.accelerator.device)
+            return self._stop.wanted
+        wish = torch.tensor(float(self._stop.wanted), device=self.accelerator.device)
         return bool(self.accelerator.reduce(wish, "sum") > 0)
 
     def _sum_over_processes(self, values: list[float]) -> list[float]:
         if self.accelerator.num_processes == 1:
             return values
-        total = self.accelerator.reduce(torch.tensor(values, device=self.accelerator.device), "sum")
+        total = self.accelerator.reduce(
+            torch.tensor(values, dtype=torch.float64, device=self.accelerator.device), "sum"
+        )
         return [float(value) for value in total]
-
-
-_SHAPING = frozenset(
-    (
-        "data",
-        "max_train_samples",
-        "num_epochs",
-        "batch_size",
-        "gradient_accumulation_steps",
-        "learning_rate",
-        "warmup_steps",
-        "weight_decay",
-        "max_grad_norm",
-        "mixed_precision",
-        "seed",
-    )
-)
-"""Settings whose change makes a resumed run another run than the uninterrupted one."""
-
-
-def _groups(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:
-    group: list[Batch] = []
-    for batch in batches:
-        group.append(batch)
-        if len(group) == size:
-            yield group
-            group = []
-    if group:
-        yield group
-
-
-def _random_states() -> dict[str, Any]:
-    """States of all generators that training draws from (dropout; coqui's GPT uses Python's in XTTS v1)."""
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
-    return {"torch": torch.get_rng_state(), "cuda": cuda, "python": random.getstate()}
-
-
-def _set_random_states(states: dict[str, Any]) -> None:
-    torch.set_rng_state(states["torch"])
-    version, numbers, gauss = states["python"]
-    random.setstate((version, tuple(numbers), gauss))
-    if states["cuda"] and torch.cuda.is_available() and len(states["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(states["cuda"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from pathlib import Path
 import torch
 
 from cufft_harness.dataset.audit import Audited, Clip, Limits, audit
-from cufft_harness.dataset.batches import Batches
+from cufft_harness.dataset.batches import Batches, Data
 from cufft_harness.dataset.features import FeatureCache
 from cufft_harness.dataset.metadata import read_data_set
 from cufft_harness.errors import UserError, printable
@@ -20,7 +21,6 @@ from cufft_harness.files import atomic_path
 from cufft_harness.sampling import injection as rehearsal
 from cufft_harness.training.display import Display
 from cufft_harness.training.fft import Transforms, choose
-from cufft_harness.training.loop import Data
 from cufft_harness.training.settings import Settings
 from cufft_harness.xtts.directory import ModelDirectory, gpt_for_training, load
 from cufft_harness.xtts.features import FeatureExtractor
@@ -61,7 +61,7 @@ def prepare(settings: Settings, output: Path, device: torch.device, display: Dis
     most_seconds = (int(xtts.args.gpt_max_audio_tokens) - 4) * 1024 / 22_050
     limits = Limits(
         max_seconds=min(settings.max_clip_seconds, most_seconds),
-        max_tokens=int(xtts.args.gpt_max_text_tokens),
+        max_tokens=min(int(xtts.args.gpt_max_text_tokens), (settings.max_text_tokens or sys.maxsize) + 1),
         unknown_token=xtts.tokenizer.tokenizer.token_to_id("[UNK]"),
     )
     with display.steps("checking clips", len(data_set.rows)) as advance:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+from collections.abc import Generator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import torch
@@ -12,9 +13,18 @@ from accelerate import Accelerator
 from cufft_harness.checkpoints import CheckpointFolder
 from cufft_harness.errors import UserError
 from cufft_harness.training.display import Display
+from cufft_harness.training.events import (
+    BaseValidated,
+    CheckpointVerified,
+    Ended,
+    EpochEnded,
+    EpochStarted,
+    Event,
+    Stepped,
+)
 from cufft_harness.training.lock import output_lock
 from cufft_harness.training.loop import Trainer
-from cufft_harness.training.prepare import Prepared, prepare
+from cufft_harness.training.prepare import prepare
 from cufft_harness.training.samples import RunSamples
 from cufft_harness.training.settings import Settings
 from cufft_harness.training.stop import StopRequest
@@ -30,6 +40,16 @@ def train(settings: Settings) -> int:
         UserError: settings, model or data are wrong; nothing was trained.
         MachineError: the machine failed; what was saved is named.
     """
+    exit_code = 0
+    with closing(run(settings)) as events:
+        for event in events:
+            if isinstance(event, Ended):
+                exit_code = event.exit_code
+    return exit_code
+
+
+def run(settings: Settings) -> Generator[Event, None, None]:
+    """As `train`, but yields each event once the run itself has seen to it; `Ended` is the last one."""
     accelerator = _accelerator(settings)
     output = settings.output.expanduser()
     _make_writable(output)
@@ -37,10 +57,35 @@ def train(settings: Settings) -> int:
         if accelerator.is_main_process:
             stack.enter_context(output_lock(output))
         display = stack.enter_context(Display(output, accelerator.is_main_process))
-        interruption = stack.enter_context(StopRequest())
+        stop = stack.enter_context(StopRequest())
         with accelerator.main_process_first():
             prepared = prepare(settings, output, accelerator.device, display)
-        return _train(prepared, accelerator, output, display, interruption)
+        folder = CheckpointFolder(output / "checkpoints")
+        samples: RunSamples | None = None
+        if settings.samples and accelerator.is_main_process:
+            samples = RunSamples(prepared, output, accelerator.device, display, stop)
+            stack.callback(samples.close)
+        model, data = prepared.training_model, prepared.data
+        trainer = Trainer(settings, accelerator, model, data, folder, prepared.model.fingerprint(), stop)
+        _resume(trainer, samples, display)
+        for event in trainer.run():
+            _report(event, settings, display)
+            if samples:
+                samples.report_progress()
+            if isinstance(event, CheckpointVerified):
+                if samples:
+                    samples.order(event.epoch, event.best, trainer, folder)
+                folder.prune(settings.keep_checkpoints, samples.pending_epochs() if samples else ())
+            yield event
+        if samples and not stop.wanted:
+            samples.wait_for_all()
+            folder.prune(settings.keep_checkpoints)
+        if stop.wanted:
+            display.say(f"stopped; everything is saved in {folder.folder}. The same command goes on from there.")
+        else:
+            _summarize(trainer, samples, folder, display)
+        exit_code = stop.exit_code if stop.wanted else 0
+    yield Ended(exit_code)
 
 
 def _accelerator(settings: Settings) -> Accelerator:
@@ -60,64 +105,53 @@ def _make_writable(output: Path) -> None:
         raise UserError(f"the output directory {output} is not writable.", "Give another --output.")
 
 
-def _train(
-    prepared: Prepared, accelerator: Accelerator, output: Path, display: Display, interruption: StopRequest
-) -> int:
-    settings = prepared.settings
-    folder = CheckpointFolder(output / "checkpoints")
-    sampling: RunSamples | None = None
-    if settings.samples and accelerator.is_main_process:
-        sampling = RunSamples(prepared, output, accelerator.device, display, interruption)
-    try:
-        trainer = Trainer(
-            settings,
-            accelerator,
-            prepared.training_model,
-            prepared.data,
-            folder,
-            prepared.model.fingerprint(),
-            display,
-            interruption,
-            between_steps=sampling.report_progress if sampling else lambda: None,
+def _resume(trainer: Trainer, samples: RunSamples | None, display: Display) -> None:
+    settings, folder = trainer.settings, trainer.folder
+    if settings.resume:
+        for note in trainer.resume():
+            display.say(note)
+        if samples:
+            samples.catch_up(trainer, folder)
+    elif folder.newest_or_raise() is not None:
+        raise UserError(
+            f"{folder.folder.parent} holds a run already.", "Leave out --no-resume to go on, or give another --output."
         )
-        if settings.resume:
-            trainer.resume()
-            if sampling:
-                sampling.catch_up(trainer, folder)
-        elif folder.newest_or_raise() is not None:
-            raise UserError(
-                f"{output} holds a run already.", "Leave out --no-resume to go on, or give another --output."
+    if trainer.complete_epochs >= settings.num_epochs:
+        display.say(f"all {settings.num_epochs} epochs are trained already; raise --num-epochs to go on")
+
+
+def _report(event: Event, settings: Settings, display: Display) -> None:
+    """Show what happened: on the screen, in the log, in TensorBoard."""
+    match event:
+        case EpochStarted():
+            display.start_bar(f"epoch {event.epoch}/{settings.num_epochs}", event.batches, event.done)
+        case Stepped():
+            display.advance_bar(event.batches, event.loss)
+            values = {"loss": event.loss, "gradient_norm": event.gradient_norm, "learning_rate": event.learning_rate}
+            display.scalars({f"train/{name}": value for name, value in values.items()}, event.update)
+        case BaseValidated():
+            display.say(
+                f"before training: validation {event.total:.4f} (text {event.text:.4f}, audio {event.audio:.4f})"
             )
-        if trainer.complete_epochs >= settings.num_epochs:
-            display.say(f"all {settings.num_epochs} epochs are trained already; raise --num-epochs to go on")
-
-        def saved(epoch: int, best: bool) -> None:
-            if sampling:
-                sampling.order(epoch, best, trainer, folder)
-            folder.prune(settings.keep_checkpoints, sampling.pending_epochs() if sampling else ())
-
-        trainer.run(saved)
-        if sampling and not interruption.wanted:
-            sampling.wait_for_all()
-            folder.prune(settings.keep_checkpoints)
-        if interruption.wanted:
-            display.say(f"stopped; everything is saved in {folder.folder}. The same command goes on from there.")
-            return interruption.exit_code
-        _summarize(trainer, sampling, output, folder, settings, display)
-        return 0
-    finally:
-        if sampling:
-            sampling.close()
+            _report_validation(event.text, event.audio, event.total, 0, display)
+        case EpochEnded(losses=losses):
+            display.end_bar()
+            display.say(
+                f"epoch {losses.epoch}/{settings.num_epochs}: loss {losses.train:.4f} (text {losses.train_text:.4f}, "
+                f"audio {losses.train_audio:.4f}), validation {losses.validation:.4f}"
+            )
+            trained = {"epoch/train_text": losses.train_text, "epoch/train_audio": losses.train_audio}
+            display.scalars(trained, losses.epoch)
+            validated = losses.validation_text, losses.validation_audio, losses.validation
+            _report_validation(*validated, losses.epoch, display)
 
 
-def _summarize(
-    trainer: Trainer,
-    sampling: RunSamples | None,
-    output: Path,
-    folder: CheckpointFolder,
-    settings: Settings,
-    display: Display,
-) -> None:
+def _report_validation(text: float, audio: float, total: float, epoch: int, display: Display) -> None:
+    values = {"validation_text": text, "validation_audio": audio, "validation": total}
+    display.scalars({f"epoch/{name}": value for name, value in values.items()}, epoch)
+
+
+def _summarize(trainer: Trainer, samples: RunSamples | None, folder: CheckpointFolder, display: Display) -> None:
     """Say in plain words what came out and where it is."""
     history = trainer.history
     if history:
@@ -127,11 +161,11 @@ def _summarize(
             f"{history[-1].validation:.4f}, best {best.validation:.4f} in epoch {best.epoch}"
         )
     display.say(f"checkpoints: {folder.folder}")
-    if sampling is None:
+    if samples is None:
         return
-    made = [record for record in sampling.records if record.outcome == "made"]
+    made = [record for record in samples.records if record.outcome == "made"]
     tiers = sorted({f"{record.tier}" for record in made})
-    lost = len(sampling.records) - len(made)
-    not_made = f", {lost} not made (reasons in {sampling.folder.manifest})" if lost else ""
+    lost = len(samples.records) - len(made)
+    not_made = f", {lost} not made (reasons in {samples.folder.manifest})" if lost else ""
     display.say(f"samples: {len(made)} made on tier {', '.join(tiers) or 'none'}{not_made}")
-    display.say(f"listen in {sampling.folder.folder}")
+    display.say(f"listen in {samples.folder.folder}")

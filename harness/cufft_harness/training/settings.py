@@ -27,6 +27,28 @@ else:
 
 NOT_SETTINGS = {f"{PREFIX}DEBUG", f"{PREFIX}RUN"}
 DEFAULT_TEXT = "Olá, este é um teste de síntese de voz usando XTTS treinado."
+RECIPES: dict[str, dict[str, Any]] = {
+    # coqui's recipes/ljspeech/xtts_v2/train_gpt_xtts.py, with the defaults of GPTTrainer and of the trainer it runs in
+    "coqui": {
+        "max_clip_seconds": 255_995 / 22_050,
+        "max_text_tokens": 200,
+        "validation_fraction": 0.01,
+        "batch_size": 3,
+        "gradient_accumulation_steps": 84,
+        "lr_schedule": "multistep",
+        "adam_beta2": 0.96,
+        "max_grad_norm": 0.0,
+    },
+}
+"""Defaults of a recipe, where they differ from those of `Settings`."""
+LORA_LEARNING_RATE = 2e-4
+"""That of GPT-2 in the paper on LoRA (Hu et al. 2021, table 11); adapters begin at zero, 5e-6 hardly moves them."""
+SHAPING = frozenset(
+    ("data", "max_train_samples", "recipe", "num_epochs", "batch_size", "gradient_accumulation_steps", "learning_rate",
+     "lr_schedule", "warmup_steps", "lr_decay_epochs", "lr_floor", "lr_milestones", "lr_gamma", "adam_beta1",
+     "adam_beta2", "adam_eps", "weight_decay", "max_grad_norm", "mixed_precision", "seed")
+)  # fmt: skip
+"""Settings whose change makes a resumed run another run than the uninterrupted one."""
 
 # The sections of `train --help`. A new setting is one line in `Settings`: its type, section, default and help.
 _what = partial(setting, "What is trained, on what, where to")
@@ -64,25 +86,56 @@ class Settings:
     language: str = _what("pt", "Language of rows that name none.")
     max_train_samples: int | None = _what(None, "Train on no more clips than this.", bare=True, at_least=1)
     max_val_samples: int | None = _what(None, "Validate on no more clips than this.", bare=True, at_least=1)
-    max_clip_seconds: float = _what(11.6, "Longer clips are left out (11.6 is coqui's recipe).", above=0.5)
+    max_clip_seconds: float = _what(11.6, "Longer clips are left out.", above=0.5)
+    max_text_tokens: int | None = _what(
+        None, "Rows with longer texts are left out. Default: what the model takes.", at_least=1
+    )
     validation_fraction: float = _what(0.1, "Share of a plain metadata.csv that validates.", above=0, below=1)
 
+    recipe: Literal["own", "coqui"] = _how(
+        "own", "Where the defaults come from that are not given; coqui: its GPTTrainer's, see docs/training.md."
+    )
     num_epochs: int = _how(3, "Times through the data.", bare=True, at_least=1)
     batch_size: int = _how(4, "Clips per step and GPU.", at_least=1)
     gradient_accumulation_steps: int = _how(1, "Batches per update of the weights.", at_least=1)
-    learning_rate: float = _how(5e-6, "Highest learning rate (5e-6 is coqui's recipe).", above=0)
-    warmup_steps: int = _how(0, "Updates of linear warm-up before the cosine decay.", at_least=0)
+    optimizer: Literal["adamw", "adamw8bit"] = _how(
+        "adamw", "adamw8bit keeps its state in 8 bits; it needs bitsandbytes."
+    )
+    learning_rate: float = _how(5e-6, "Highest learning rate; with LoRA the default is 2e-4.", above=0)
+    lr_schedule: Literal["constant", "cosine", "multistep"] = _how(
+        "constant", "How the learning rate goes on after the warm-up."
+    )
+    warmup_steps: int = _how(0, "Updates in which the learning rate rises to its highest.", at_least=0)
+    lr_decay_epochs: int | None = _how(
+        None, "Epochs that the cosine takes. Default: num_epochs as the run begins.", at_least=1
+    )
+    lr_floor: float = _how(0.1, "Share of the learning rate that the cosine ends at.", at_least=0, below=1)
+    lr_milestones: str = _how(
+        "900000,2700000,5400000", "Epochs after which multistep multiplies the learning rate with lr_gamma."
+    )
+    lr_gamma: float = _how(0.5, "What multistep multiplies the learning rate with.", above=0)
+    adam_beta1: float = _how(0.9, "Decay of AdamW's mean of the gradient.", at_least=0, below=1)
+    adam_beta2: float = _how(0.999, "Decay of AdamW's mean of its square.", at_least=0, below=1)
+    adam_eps: float = _how(1e-8, "AdamW's epsilon.", above=0)
     weight_decay: float = _how(1e-2, "AdamW's weight decay.", at_least=0)
-    max_grad_norm: float = _how(1.0, "Gradients are clipped to this norm.", above=0)
+    weight_decay_on: Literal["weights", "all"] = _how(
+        "weights", "What decays: weights alone, or biases, norms and embeddings too."
+    )
+    max_grad_norm: float = _how(1.0, "Gradients are clipped to this norm; 0: not at all.", at_least=0)
     mixed_precision: Literal["no", "fp16", "bf16"] = _how("no", "Arithmetic of the training step.")
+    gradient_checkpointing: bool = _how(
+        False, "Compute activations twice and keep few of them: less memory, slower steps."
+    )
     lora_rank: int = _how(0, "Train low-rank adapters of this rank instead of all weights; 0: off.", at_least=0)
     device: Literal["auto", "cuda", "cpu"] = _how("auto", "Where to train.")
     fft: Literal["auto", "native", "bypass", "cpu"] = _how(
         "auto", "Transforms of the training mels: the library's, matrix products, or on the CPU."
     )
+    validate_first: bool = _how(True, "Score the base model before the first update, to compare with.")
     seed: int = _how(0, "Seed of data order, slices and dropout.", at_least=0)
 
     save_every_n_epochs: int = _checkpoints(1, "Epochs between checkpoints.", bare=True, at_least=1)
+    save_best: bool = _checkpoints(True, "Save, and sample, each new best epoch besides.")
     keep_checkpoints: int = _checkpoints(3, "Newest checkpoints to keep besides the best; 0 keeps all.", at_least=0)
     resume: bool = _checkpoints(True, "Go on from the newest valid checkpoint in the output directory.")
 
@@ -112,8 +165,18 @@ class Settings:
         "raise, hang, crash, garbage, broken-wav.",
     )
 
+    def __new__(cls, **given: Any) -> Settings:
+        """Note what is given: the rest comes from the recipe."""
+        settings = super().__new__(cls)
+        object.__setattr__(settings, "_given", frozenset(given))
+        return settings
+
     def __post_init__(self) -> None:
-        """Read each value as its kind, and look for contradictions."""
+        """Fill in the recipe, read each value as its kind, and look for contradictions."""
+        lora = {"learning_rate": LORA_LEARNING_RATE} if str(self.lora_rank) != "0" else {}
+        for name, value in {**RECIPES.get(self.recipe, {}), **lora}.items():
+            if name not in vars(self)["_given"]:
+                object.__setattr__(self, name, value)
         for one in SETTINGS.values():
             object.__setattr__(self, one.name, one.read(getattr(self, one.name)))
         expanded(Path(self.model))
@@ -135,7 +198,14 @@ class Settings:
             return "mixed_precision fp16 needs a GPU; on the CPU use bf16 or no"
         if self.inject and not self.samples:
             return "inject rehearses failures of the sampler, but samples are switched off"
+        if not all(part.strip().isdecimal() for part in self.lr_milestones.split(",")):
+            return "setting `lr_milestones`: must be whole numbers with commas between them"
         return ""
+
+    @property
+    def milestones(self) -> list[int]:
+        """`lr_milestones` as numbers."""
+        return [int(part) for part in self.lr_milestones.split(",")]
 
     def as_json(self) -> dict[str, Any]:
         """All values, as plain JSON data."""
