@@ -19,6 +19,11 @@ def extra(name: str) -> Iterator[None]:
     Raises:
         MachineError: one of them is not installed, or two of them do not fit together.
     """
+    from cufft_harness.doctor.packages import Harm, misfits, read_installed
+
+    for misfit in misfits(read_installed()):
+        if misfit.harm is Harm.TRAINING:
+            click.echo(f"warning: {misfit.problem}; {misfit.fix}", err=True)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # 5.x warns at each model that ours has few tokens
     if sys.stderr.isatty():
         click.echo("loading PyTorch and TTS ...", err=True)

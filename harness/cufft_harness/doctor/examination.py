@@ -8,6 +8,7 @@ from enum import Enum
 from cufft_harness.diagnosis.facts import Evidence
 from cufft_harness.diagnosis.from_probes import bad, observe
 from cufft_harness.diagnosis.rules import Finding, rank
+from cufft_harness.doctor.packages import NOTHING, Installed, read_installed
 from cufft_harness.driver import DriverReport, SystemReport, probe_driver, read_system
 from cufft_harness.probes.outcome import Outcome, Verdict
 from cufft_harness.probes.registry import PROBES, Probe, Role
@@ -49,6 +50,7 @@ class Examination:
         device: the torch device that the experiments ran on.
         findings: causes, best first; empty if nothing is wrong.
         warnings: what works now but will not with another PyTorch build, one sentence each.
+        packages: what is installed of PyTorch's packages and of those that train.
     """
 
     device: str
@@ -59,6 +61,7 @@ class Examination:
     findings: tuple[Finding, ...]
     status: Status
     warnings: tuple[str, ...] = ()
+    packages: Installed = NOTHING
 
 
 def examine(*, quick: bool = False, on_outcome: OnOutcome = lambda probe, outcome: None) -> Examination:
@@ -79,7 +82,7 @@ def examine(*, quick: bool = False, on_outcome: OnOutcome = lambda probe, outcom
         )
     else:
         results = run_probes(probes, device, no_gpu=no_gpu, on_outcome=on_outcome)
-    return conclude(device, system, driver, results, probes)
+    return conclude(device, system, driver, results, probes, read_installed())
 
 
 def why_no_gpu(system: SystemReport, driver: DriverReport) -> str:
@@ -103,6 +106,7 @@ def conclude(
     driver: DriverReport,
     results: Results,
     probes: list[Probe] | tuple[Probe, ...] = PROBES,
+    packages: Installed = NOTHING,
 ) -> Examination:
     """Put the facts together: evidence, causes, status."""
     evidence = observe(system, driver, results)
@@ -116,7 +120,7 @@ def conclude(
         )
     if status is Status.HEALTHY and "cufft-not-pinned" in names:
         warnings.append(evidence.says("cufft-not-pinned") + ".")
-    return Examination(device, system, driver, results, evidence, findings, status, tuple(warnings))
+    return Examination(device, system, driver, results, evidence, findings, status, tuple(warnings), packages)
 
 
 def _status(device: str, driver: DriverReport, results: Results, probes: list[Probe] | tuple[Probe, ...]) -> Status:

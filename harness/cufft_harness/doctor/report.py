@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cufft_harness.diagnosis import render
 from cufft_harness.diagnosis.rules import UNDETERMINED
 from cufft_harness.doctor.examination import Examination, Status
+from cufft_harness.doctor.packages import misfits
 from cufft_harness.driver.report import PTX_CODES
 from cufft_harness.probes.outcome import Outcome, Verdict, as_dict
 from cufft_harness.probes.registry import PROBES, Probe, Role
@@ -39,6 +40,7 @@ def machine_rows(examination: Examination) -> list[tuple[str, str]]:
         ("container", system.container or "none"),
         ("mounted driver files", ", ".join(system.driver_mounts)),
         ("variables", ", ".join(f"{name}={value}" for name, value in system.variables)),
+        ("packages", examination.packages.summary if examination.packages.packages else ""),
         ("trouble", "; ".join(filter(None, [driver.died, driver.problem, str(torch.get("import_error") or "")]))),
     ]
     return [(name, text) for name, text in rows if text]
@@ -65,6 +67,10 @@ def as_json(examination: Examination) -> dict[str, Any]:
         "device": examination.device,
         **diagnosis,
         "warnings": list(examination.warnings),
+        "packages": {
+            "versions": {name: str(one.version) for name, one in examination.packages.packages.items()},
+            "misfits": [asdict(misfit) for misfit in misfits(examination.packages)],
+        },
         "probes": {
             name: {"title": _TITLES[name].title, "role": _TITLES[name].role.value, **as_dict(outcome)}
             for name, outcome in _in_order(examination)
@@ -83,6 +89,8 @@ def markdown(examination: Examination) -> str:
     for name, outcome in _in_order(examination):
         lines.append("| " + " | ".join(map(_cell, outcome_row(_TITLES[name], outcome))) + " |")
     lines += ["", *examination.warnings]
+    for misfit in misfits(examination.packages):
+        lines.append(f"- {misfit.harm}: {misfit.problem}: `{misfit.fix}`")
     if advice := _advice(examination):
         lines += ["", advice]
     elif examination.findings:
@@ -123,6 +131,8 @@ def show(examination: Examination, console: Console) -> None:
     console.print(f"\n[bold {colour}]{examination.status.words}[/]  [dim]exit code {examination.status.exit_code}[/]")
     for warning in examination.warnings:
         console.print(f"[yellow]{escape(warning)}[/]")
+    for misfit in misfits(examination.packages):
+        console.print(f"[yellow]{misfit.harm}: {escape(misfit.problem)}.[/]\n  {escape(misfit.fix)}", soft_wrap=True)
     if advice := _advice(examination):
         console.print(advice)
     elif examination.findings:
