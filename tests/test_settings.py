@@ -132,7 +132,7 @@ def test_variables_are_named_when_wrong_and_empty_ones_say_nothing(monkeypatch: 
 
 def test_a_program_gets_the_same_checks():
     """`Settings(...)` itself reads paths, and refuses what a flag would be refused for."""
-    assert Settings(data="speech").data == Path("speech")  # type: ignore[arg-type]
+    assert Settings(output="speech").output == Path("speech")  # type: ignore[arg-type]
     with pytest.raises(UserError, match="num_epochs"):
         Settings(num_epochs=0)
 

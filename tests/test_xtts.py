@@ -9,7 +9,10 @@ import pytest
 import torch
 from cufft_harness.audio import read_mono
 from cufft_harness.dataset.metadata import built_in
-from cufft_harness.errors import UserError
+from cufft_harness.errors import MachineError, UserError
+from cufft_harness.languages import LANGUAGES, SENTENCES
+from cufft_harness.model_files import LISTED
+from cufft_harness.training.inputs import check_language
 from cufft_harness.weights import weights_digest
 from cufft_harness.xtts import registry, speech
 from cufft_harness.xtts.directory import ModelDirectory, gpt_state, load, replace_gpt
@@ -148,5 +151,17 @@ def test_a_licence_is_never_agreed_to_for_the_user(tmp_path: Path, monkeypatch: 
     monkeypatch.delenv("COQUI_TOS_AGREED", raising=False)
     monkeypatch.setattr("sys.stdin", open(os.devnull))  # noqa: SIM115, PTH123 - closed with the test
     with pytest.raises(UserError, match="nobody is here to agree"):
-        registry.resolve(registry.LISTED, tmp_path)
+        registry.resolve(LISTED, tmp_path)
     assert "COQUI_TOS_AGREED" not in os.environ
+
+
+def test_every_language_of_xtts_has_a_sentence_its_tokenizer_takes(model: Xtts):
+    """The languages are those of XTTS's own configuration, and no sentence is too long for it."""
+    assert set(model.config.languages) == LANGUAGES
+    for code, sentence in SENTENCES.items():
+        try:
+            check_language(code)
+        except MachineError:
+            continue  # the package that reads it is not installed
+        assert 10 < len(model.tokenizer.encode(sentence, code)) < 150, code
+        assert len(sentence) < model.tokenizer.char_limits[code.split("-")[0]]

@@ -8,8 +8,11 @@ it prints them as `cuFFT error: unknown error N`. ROCm builds of PyTorch print h
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, IntEnum
+
+from cufft_harness.errors import UserError, did_you_mean
 
 
 class CufftResult(IntEnum):
@@ -50,6 +53,37 @@ class CufftResult(IntEnum):
     def exists_in(self, cuda_major: int) -> bool:
         """Whether `cufft.h` of that CUDA release knows the code."""
         return not self.gone_in_cuda_13 if cuda_major >= 13 else not self.since_cuda_13
+
+
+class Fault(Enum):
+    """What can go wrong with an FFT besides a result code, by the name that `--inject` takes."""
+
+    WRONG_NUMBERS = "wrong-numbers"
+    HANG = "hang"
+    CRASH = "crash"
+    DEAD_CONTEXT = "dead-context"
+
+
+FAULTS: Mapping[str, CufftResult | Fault] = {
+    **{one.name: one for one in CufftResult if one},
+    **{one.value: one for one in Fault},
+}
+"""Every failure that can be acted out, by its name."""
+
+
+def fault_of(code: str | int | CufftResult | Fault) -> CufftResult | Fault:
+    """The failure that a name or a number means.
+
+    Raises:
+        UserError: it means none; names those there are.
+    """
+    if isinstance(code, Fault):
+        return code
+    if isinstance(code, int):
+        code = CufftResult(code).name if code in CufftResult._value2member_map_ else str(code)
+    if code not in FAULTS:
+        raise UserError(f"unknown fault `{code}`.{did_you_mean(code, FAULTS)}", f"Known are {', '.join(FAULTS)}.")
+    return FAULTS[code]
 
 
 _GONE_IN_CUDA_13 = frozenset(

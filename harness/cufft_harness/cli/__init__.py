@@ -14,7 +14,7 @@ from cufft_harness.errors import MachineError
 
 @contextmanager
 def extra(name: str) -> Iterator[None]:
-    """Around imports that need the packages of an extra; says on a terminal that they take a while.
+    """Around imports that need the packages of an extra.
 
     Raises:
         MachineError: one of them is not installed, or two of them do not fit together.
@@ -25,11 +25,15 @@ def extra(name: str) -> Iterator[None]:
         if misfit.harm is Harm.TRAINING:
             click.echo(f"warning: {misfit.problem}; {misfit.fix}", err=True)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # 5.x warns at each model that ours has few tokens
-    if sys.stderr.isatty():
-        click.echo("loading PyTorch and TTS ...", err=True)
     try:
         yield
     except ModuleNotFoundError as error:
         raise MachineError(f"{error.name} is not installed.", f"pip install 'cufft-harness[{name}]'") from error
     except ImportError as error:
         raise MachineError(f"{error}.", "`cufft-harness doctor` says which packages do not fit together.") from error
+
+
+def say_loading() -> None:
+    """Say on a terminal why nothing happens for some seconds."""
+    if sys.stderr.isatty():
+        click.echo("loading PyTorch and TTS ...", err=True)

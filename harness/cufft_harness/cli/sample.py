@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
-from cufft_harness.cli import extra
+from cufft_harness.cli import extra, say_loading
 from cufft_harness.errors import UserError
 from cufft_harness.files import expanded
+from cufft_harness.languages import SENTENCES
+from cufft_harness.training.kinds import Language
 
 if TYPE_CHECKING:
     from cufft_harness.sampling.offline import Found
@@ -23,8 +26,8 @@ if TYPE_CHECKING:
     required=True,
     help="A checkpoint, or the output directory of a run: then all of its.",
 )
-@click.option("--text", help="What to say. Default: what the run said.")
-@click.option("--language", help="Language of the text, such as pt or en.")
+@click.option("--text", help="What to say. Default: what the run said, or a sentence of --language.")
+@click.option("--language", type=Language(), help="Language of the text, such as pt or en.")
 @click.option("--reference", type=click.Path(path_type=Path), help="Clip whose voice to use. Default: the run's.")
 @click.option(
     "--output", type=click.Path(path_type=Path), help="Folder of the samples. Default: samples-later in the run."
@@ -49,7 +52,7 @@ if TYPE_CHECKING:
 @click.option(
     "--export",
     type=click.Path(path_type=Path),
-    help="Write the (one) checkpoint as a model directory for stock TTS here, instead of sampling.",
+    help="Write the checkpoint, of a run the best one, as a model directory for stock TTS here, instead of sampling.",
 )
 def command(
     checkpoint: Path,
@@ -69,15 +72,21 @@ def command(
 
     The samples come from the same worker process, tiers and checks as during training, and get a manifest of their own.
     """
+    if export is not None:
+        _only_export(export)
     with extra("train"):
+        _check(checkpoint, language, reference, model, export or output)
+        say_loading()
         from cufft_harness.sampling import offline
         from cufft_harness.sampling.supervisor import Spec
         from cufft_harness.xtts.registry import resolve
 
-    found = offline.find(checkpoint)
+    found = offline.find(checkpoint, best=export is not None)
     base = resolve(model or found.setting("model", str), found.output)
     if export is not None:
         return _export(found, base, export)
+    if text is None and language not in (None, found.setting("sample_language", str)):
+        text = SENTENCES[language]
     spec = Spec(
         text=text or found.setting("sample_text", str),
         language=language or found.setting("sample_language", str),
@@ -94,6 +103,44 @@ def command(
     return 0
 
 
+_ALSO_WITH_EXPORT = {"checkpoint", "model", "export"}
+
+
+def _only_export(target: Path) -> None:
+    """Refuse flags that would do nothing, and a directory that holds something."""
+    context = click.get_current_context()
+    given = {
+        flag.name: flag.opts[0]
+        for flag in context.command.params
+        if context.get_parameter_source(str(flag.name)) is ParameterSource.COMMANDLINE
+    }
+    idle = [flag for name, flag in given.items() if name not in _ALSO_WITH_EXPORT]
+    if idle:
+        raise UserError(f"--export makes no sample, so {', '.join(idle)} would do nothing.", "Leave it out.")
+    folder = expanded(target)
+    if folder.is_dir() and any(folder.iterdir()):
+        raise UserError(f"{target} is not empty.", "Give a new directory; nothing was written.")
+
+
+def _check(
+    checkpoint: Path, language: str | None, reference: Path | None, model: str | None, target: Path | None
+) -> None:
+    """Refuse what cannot be, before PyTorch is imported."""
+    from cufft_harness.model_files import check_model
+    from cufft_harness.training.inputs import check_language, check_output, check_reference
+
+    if not expanded(checkpoint).exists():
+        raise UserError(f"there is no checkpoint and no run at {checkpoint}.")
+    if language is not None:
+        check_language(language)
+    if reference is not None:
+        check_reference(reference)
+    if model is not None:
+        check_model(model)
+    if target is not None:
+        check_output(target)
+
+
 def _voice(reference: Path | None, found: Found) -> Path:
     """The clip asked for, or the one the run's own samples were spoken after."""
     if reference is None:
@@ -103,7 +150,9 @@ def _voice(reference: Path | None, found: Found) -> Path:
     if reference is None:
         raise UserError("the run kept no reference clip.", "Give --reference a clip of the voice to use.")
     if not expanded(reference).is_file():
-        raise UserError(f"no reference clip at {reference}.")
+        raise UserError(
+            f"the run's reference clip {reference} is gone.", "Give --reference a clip of the voice to use."
+        )
     return expanded(reference)
 
 
@@ -111,8 +160,8 @@ def _export(found: Found, base: ModelDirectory, target: Path) -> int:
     from cufft_harness.checkpoints import load_for_sampling
     from cufft_harness.xtts.export import export
 
-    if len(found.checkpoints) != 1:
-        raise UserError(f"{len(found.checkpoints)} checkpoints were found.", "Name the one to export.")
-    export(base, load_for_sampling(found.checkpoints[0]).gpt, expanded(target))
+    [checkpoint] = found.checkpoints
+    export(base, load_for_sampling(checkpoint).gpt, expanded(target))
+    click.echo(f"exported {checkpoint}")
     click.echo(f"{target} is a model directory; TTS loads it with Xtts.load_checkpoint(config, checkpoint_dir=...)")
     return 0

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from cufft_harness.cli import extra
+from cufft_harness.cli import extra, say_loading
 from cufft_harness.training.launch import start_all_processes
 from cufft_harness.training.setting import Setting
 from cufft_harness.training.settings import SETTINGS, read_settings
@@ -58,8 +58,12 @@ def _train(config: Path | None, **flags: Any) -> int:
     MAX_TRAIN_SAMPLES, MAX_VAL_SAMPLES and SAVE_EVERY_N_EPOCHS work bare.
     """
     settings = read_settings(flags, config)
-    start_all_processes()
     with extra("train"):
+        from cufft_harness.training.inputs import check_inputs
+
+        check_inputs(settings)
+        start_all_processes()
+        say_loading()
         from cufft_harness.training.run import train
     return train(settings)
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from pathlib import Path
 
-from cufft_harness.dataset.rows import LANGUAGES, language_code
 from cufft_harness.dataset.tables import Record
 from cufft_harness.errors import UserError
+from cufft_harness.languages import LANGUAGES, language_code
 
 
 class Role(Enum):

@@ -22,10 +22,11 @@ from cufft_harness.dataset.columns import (
     is_header,
     roles_of_header,
 )
-from cufft_harness.dataset.rows import LANGUAGES, Reason, Rejected, Row, language_code
+from cufft_harness.dataset.rows import Reason, Rejected, Row
 from cufft_harness.dataset.tables import Record, delimiter_of, read_lines, split_records
 from cufft_harness.dataset.times import looks_timed
 from cufft_harness.errors import UserError
+from cufft_harness.languages import LANGUAGES, language_code
 
 
 class Format(Enum):

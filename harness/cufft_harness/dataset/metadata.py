@@ -12,10 +12,11 @@ from typing import TypeVar
 from cufft_harness.dataset.clips import ClipFolder
 from cufft_harness.dataset.formats import FORMATS, Format, Part, read_file, read_texts
 from cufft_harness.dataset.plausible import check_texts
-from cufft_harness.dataset.rows import LANGUAGES, DataSet, Row, language_code
+from cufft_harness.dataset.rows import DataSet, Row
 from cufft_harness.errors import UserError
+from cufft_harness.languages import LANGUAGES, language_code
 
-__all__ = ["FORMATS", "LANGUAGES", "DataSet", "Row", "built_in", "read_data_set", "split"]
+__all__ = ["FORMATS", "DataSet", "Row", "built_in", "read_data_set", "split"]
 
 VALIDATION = ("val", "eval", "validation", "valid", "dev")
 """What tools call the part that validates; `eval` is coqui's."""

@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from cufft_harness.audio import SUFFIXES
-from cufft_harness.dataset.rows import LANGUAGES, Row
+from cufft_harness.dataset.rows import Row
 from cufft_harness.dataset.text import does_not_fit
 from cufft_harness.errors import UserError
+from cufft_harness.languages import LANGUAGES
 
 ALIKE_ROWS = 4
 """Of so many rows, not all may have one text."""

@@ -8,20 +8,6 @@ from pathlib import Path
 
 from cufft_harness.errors import printable
 
-LANGUAGES = frozenset(
-    ["en", "es", "fr", "de", "it", "pt", "pl", "tr", "ru", "nl", "cs", "ar", "zh-cn", "hu", "ko", "ja", "hi"]
-)
-"""The languages of XTTS-v2 (`XttsConfig.languages`)."""
-
-
-def language_code(written: str) -> str:
-    """XTTS's code for a language written with a region or in capitals (`pt_BR`, `EN-us`, `zh`); others as they are."""
-    code = written.strip().lower().replace("_", "-")
-    base = code.split("-")[0]
-    if base in ("zh", "cmn"):
-        return "zh-cn"
-    return base if base in LANGUAGES else code
-
 
 @dataclass(frozen=True)
 class Row:

@@ -6,23 +6,13 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
-from enum import Enum
 
 import torch
 from torch import Tensor
 
-from cufft_harness.cufft import CufftResult, pytorch_message
+from cufft_harness.cufft import CufftResult, Fault, fault_of, pytorch_message
 from cufft_harness.errors import UserError
 from cufft_harness.fft.dispatch import OPERATORS, Call, Layer
-
-
-class Fault(Enum):
-    """What can go wrong besides a result code."""
-
-    WRONG_NUMBERS = "wrong-numbers"
-    HANG = "hang"
-    CRASH = "crash"
-    DEAD_CONTEXT = "dead-context"
 
 
 class Injection(Layer):
@@ -112,21 +102,4 @@ def inject(
     unknown = [name for name in ops if name not in OPERATORS]
     if unknown or not ops:
         raise UserError(f"unknown FFT operator {', '.join(unknown) or '(none)'}.", f"Known are {', '.join(OPERATORS)}.")
-    return Injection(_fault_of(code), device, after, ops, times)
-
-
-def _fault_of(code: str | int | CufftResult | Fault) -> CufftResult | Fault:
-    if isinstance(code, (CufftResult, Fault)):
-        fault: CufftResult | Fault = code
-    elif isinstance(code, str) and code in {one.value for one in Fault}:
-        fault = Fault(code)
-    elif isinstance(code, str) and code in CufftResult.__members__:
-        fault = CufftResult[code]
-    elif isinstance(code, int) and code in CufftResult._value2member_map_:
-        fault = CufftResult(code)
-    else:
-        names = ", ".join([one.value for one in Fault] + [one.name for one in CufftResult if one])
-        raise UserError(f"unknown fault {code!r}.", f"Known are {names}.")
-    if fault is CufftResult.CUFFT_SUCCESS:
-        raise UserError("CUFFT_SUCCESS is no fault.", "Choose a code that fails.")
-    return fault
+    return Injection(fault_of(code), device, after, ops, times)

@@ -16,9 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from cufft_harness.errors import UserError
+from cufft_harness.cufft import FAULTS, CufftResult
+from cufft_harness.errors import UserError, did_you_mean
 
 PROCESS_KINDS = ("raise", "hang", "crash", "garbage", "broken-wav")
+_KINDS = (*PROCESS_KINDS, *(name for name, fault in FAULTS.items() if isinstance(fault, CufftResult)))
 
 
 class RehearsedError(RuntimeError):
@@ -51,14 +53,15 @@ def parse(text: str) -> tuple[Rehearsal, ...]:
     """
     items = []
     for item in filter(None, (part.strip() for part in text.split(","))):
-        kind, _, epoch = item.partition("@")
-        known = kind in PROCESS_KINDS or kind.startswith("CUFFT_")
-        if not known or (epoch and not epoch.isdecimal()):
+        kind, at, epoch = item.partition("@")
+        if at and not (epoch.isdecimal() and int(epoch)):
+            raise UserError(f"cannot inject `{item}`: after @ comes the number of an epoch, from 1.")
+        if kind not in _KINDS:
             raise UserError(
-                f"cannot inject `{item}`.",
-                f"Give a code such as CUFFT_INVALID_SIZE or one of {', '.join(PROCESS_KINDS)}; @EPOCH may follow.",
+                f"cannot inject `{item}`.{did_you_mean(kind, _KINDS)}",
+                f"Give one of {', '.join(_KINDS)}; @EPOCH may follow.",
             )
-        items.append(Rehearsal(kind, int(epoch) if epoch else None))
+        items.append(Rehearsal(kind, int(epoch) if at else None))
     return tuple(items)
 
 

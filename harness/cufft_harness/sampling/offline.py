@@ -44,8 +44,12 @@ class Found:
         return value
 
 
-def find(path: Path) -> Found:
+def find(path: Path, best: bool = False) -> Found:
     """Understand a checkpoint, a run's output directory, or its `checkpoints` folder.
+
+    Args:
+        path: what the user named.
+        best: of a run take the one best checkpoint; the newest where none is marked so.
 
     Raises:
         UserError: there is no checkpoint, or one is not valid.
@@ -55,7 +59,10 @@ def find(path: Path) -> Found:
     if path.is_dir():
         folder = CheckpointFolder(path / "checkpoints" if (path / "checkpoints").is_dir() else path, make=False)
         files = [folder.epoch_path(epoch) for epoch in folder.epochs()]
-        files = files or [file for file in [folder.folder / BEST] if file.is_file()]
+        marked = [file for file in [folder.folder / BEST] if file.is_file()]
+        if best:
+            files = marked or files[-1:]
+        files = files or marked
         if not files:
             raise UserError(f"no checkpoint in {path}.", "Give a checkpoint, or the output directory of a run.")
     settings = [load_for_sampling(file).settings for file in files]

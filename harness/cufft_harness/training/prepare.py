@@ -15,12 +15,11 @@ import torch
 from cufft_harness.dataset.audit import Audited, Clip, Limits, audit
 from cufft_harness.dataset.batches import Batches, Data
 from cufft_harness.dataset.features import FeatureCache
-from cufft_harness.dataset.metadata import read_data_set
 from cufft_harness.errors import UserError, printable
 from cufft_harness.files import atomic_path
-from cufft_harness.sampling import injection as rehearsal
 from cufft_harness.training.display import Display
 from cufft_harness.training.fft import Transforms, choose
+from cufft_harness.training.inputs import check_inputs
 from cufft_harness.training.settings import Settings
 from cufft_harness.xtts.directory import ModelDirectory, gpt_for_training, load
 from cufft_harness.xtts.features import FeatureExtractor
@@ -49,10 +48,7 @@ class Prepared:
 def prepare(settings: Settings, output: Path, device: torch.device, display: Display) -> Prepared:
     """Model, checked data set and cached features; every user error shows here, before any training."""
     began = time.perf_counter()
-    rehearsal.parse(settings.inject)
-    data_set = read_data_set(settings.data, settings.language, format=settings.format, columns=settings.columns)
-    if settings.sample_reference is not None and not settings.sample_reference.expanduser().is_file():
-        raise UserError(f"no reference clip at {settings.sample_reference}.")
+    data_set = check_inputs(settings)
     display.say(f"training on {_describe(device)}; model {settings.model}; data {data_set.root}; output {output}")
     display.say(f"reading {data_set.description}")
     model = resolve(settings.model, output, settings.accept_licence)

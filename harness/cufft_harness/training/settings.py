@@ -18,6 +18,9 @@ from typing import Any, Literal
 
 from cufft_harness.errors import UserError, did_you_mean
 from cufft_harness.files import expanded
+from cufft_harness.languages import SENTENCES
+from cufft_harness.model_files import TINY
+from cufft_harness.training.kinds import Failures, Language
 from cufft_harness.training.setting import PREFIX, Setting, declared, setting
 
 if sys.version_info >= (3, 11):
@@ -26,7 +29,6 @@ else:
     import tomli as tomllib
 
 NOT_SETTINGS = {f"{PREFIX}DEBUG", f"{PREFIX}RUN"}
-DEFAULT_TEXT = "Olá, este é um teste de síntese de voz usando XTTS treinado."
 RECIPES: dict[str, dict[str, Any]] = {
     # coqui's recipes/ljspeech/xtts_v2/train_gpt_xtts.py, with the defaults of GPTTrainer and of the trainer it runs in
     "coqui": {
@@ -66,9 +68,9 @@ class Settings:
     """
 
     model: str = _what(
-        "tiny",
+        None,
         "`tiny` (random weights, for trying things out), an XTTS-v2 directory, or "
-        "tts_models/multilingual/multi-dataset/xtts_v2.",
+        "tts_models/multilingual/multi-dataset/xtts_v2. Needed with --data; else the default is tiny.",
     )
     accept_licence: bool = _what(False, "I have read and accept the licence of the model to be downloaded.")
     data: Path | None = _what(
@@ -83,7 +85,7 @@ class Settings:
         None, "What the columns of its metadata hold, such as audio,text,speaker (- for one to leave out)."
     )
     output: Path = _what(Path("output"), "Where checkpoints, samples and logs go.")
-    language: str = _what("pt", "Language of rows that name none.")
+    language: str = _what("pt", "Language of the samples, and of rows that name none.", kind=Language())
     max_train_samples: int | None = _what(None, "Train on no more clips than this.", bare=True, at_least=1)
     max_val_samples: int | None = _what(None, "Validate on no more clips than this.", bare=True, at_least=1)
     max_clip_seconds: float = _what(11.6, "Longer clips are left out.", above=0.5)
@@ -143,8 +145,8 @@ class Settings:
     sample_every_n_epochs: int | None = _samples(
         None, "Epochs between samples. Default: a sample of every saved epoch.", at_least=1
     )
-    sample_text: str = _samples(DEFAULT_TEXT, "What the samples say.")
-    sample_language: str = _samples("pt", "Language of the sample text.")
+    sample_text: str = _samples(None, "What the samples say. Default: a sentence of the sample language.")
+    sample_language: str = _samples(None, "Language of the sample text. Default: that of --language.", kind=Language())
     sample_reference: Path | None = _samples(None, "Voice of the samples. Default: the first validation clip.")
     cycle_references: bool = _samples(False, "Use another clip of the data set as voice for each sample.")
     sample_seed: int = _samples(1234, "Seed of the sampled decoding, the same for every epoch.", at_least=0)
@@ -163,6 +165,7 @@ class Settings:
         "",
         "Rehearse failures of the sampler: KIND[@EPOCH],... with KIND a cuFFT code such as CUFFT_INVALID_SIZE, or "
         "raise, hang, crash, garbage, broken-wav.",
+        kind=Failures(),
     )
 
     def __new__(cls, **given: Any) -> Settings:
@@ -172,13 +175,22 @@ class Settings:
         return settings
 
     def __post_init__(self) -> None:
-        """Fill in the recipe, read each value as its kind, and look for contradictions."""
+        """Fill in the recipe and what follows from other settings, read each value as its kind, find contradictions."""
         lora = {"learning_rate": LORA_LEARNING_RATE} if str(self.lora_rank) != "0" else {}
-        for name, value in {**RECIPES.get(self.recipe, {}), **lora}.items():
-            if name not in vars(self)["_given"]:
-                object.__setattr__(self, name, value)
-        for one in SETTINGS.values():
-            object.__setattr__(self, one.name, one.read(getattr(self, one.name)))
+        values = {
+            **{name: one.default for name, one in SETTINGS.items()},
+            **RECIPES.get(self.recipe, {}),
+            **lora,
+            **{name: SETTINGS[name].read(getattr(self, name)) for name in vars(self)["_given"]},
+        }
+        following = _following(values)
+        for name, value in values.items():
+            object.__setattr__(self, name, following.get(name) if value is None else value)
+        if not self.model:
+            raise UserError(
+                "your own data needs a model.",
+                "Give --model DIR (an XTTS-v2 directory), or --model tiny to try things out with random weights.",
+            )
         expanded(Path(self.model))
         problem = self._contradiction()
         if problem:
@@ -215,6 +227,16 @@ class Settings:
 
 SETTINGS: Mapping[str, Setting] = {one.name: one for one in declared(Settings)}
 """Every setting by its name, in the order of `Settings`."""
+
+
+def _following(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The defaults that follow from what is given."""
+    language = given["sample_language"] or given["language"]
+    return {
+        "model": TINY if given["data"] is None else None,
+        "sample_language": language,
+        "sample_text": SENTENCES[language],
+    }
 
 
 def read_settings(flags: Mapping[str, Any], file: Path | None = None) -> Settings:

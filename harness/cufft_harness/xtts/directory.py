@@ -17,9 +17,8 @@ from TTS.tts.models import xtts as coqui
 from TTS.tts.models.xtts import Xtts
 
 from cufft_harness.errors import UserError
+from cufft_harness.model_files import REQUIRED, check_directory
 from cufft_harness.weights import GptState
-
-REQUIRED = ("model.pth", "config.json", "vocab.json", "dvae.pth", "mel_stats.pth")
 
 
 @dataclass(frozen=True)
@@ -35,16 +34,7 @@ class ModelDirectory:
         Raises:
             UserError: naming what is missing.
         """
-        if not path.is_dir():
-            raise UserError(
-                f"no model directory at {path}.", "Give --model a directory with an XTTS-v2 model, or `tiny`."
-            )
-        missing = [name for name in REQUIRED if not (path / name).is_file()]
-        if missing:
-            raise UserError(
-                f"{path} is no XTTS-v2 directory: {', '.join(missing)} missing.",
-                f"It needs {', '.join(REQUIRED)}; dvae.pth and mel_stats.pth are downloads of their own.",
-            )
+        check_directory(path)
         return cls(path)
 
     def config(self) -> XttsConfig:

@@ -9,10 +9,10 @@ from TTS.utils.manage import ModelManager
 
 from cufft_harness.errors import MachineError, UserError
 from cufft_harness.files import expanded
+from cufft_harness.model_files import TINY, check_model
 from cufft_harness.xtts import tiny
 from cufft_harness.xtts.directory import ModelDirectory
 
-LISTED = "tts_models/multilingual/multi-dataset/xtts_v2"
 LICENCE = "https://tts-hub.github.io/cpml"
 
 
@@ -28,7 +28,8 @@ def resolve(name: str, work: Path, accept_licence: bool = False) -> ModelDirecto
         UserError: no such model, or its licence was not agreed to.
         MachineError: it could not be downloaded.
     """
-    if name == "tiny":
+    check_model(name)
+    if name == TINY:
         directory = work / "tiny-xtts"
         if not (directory / "model.pth").is_file():  # written last
             tiny.build(directory)
@@ -40,8 +41,6 @@ def resolve(name: str, work: Path, accept_licence: bool = False) -> ModelDirecto
 
 def _download(name: str, accept_licence: bool) -> Path:
     """Let TTS's model manager fetch the model; it asks for the licence itself where somebody can answer."""
-    if name != LISTED:
-        raise UserError(f"{name} is not a model this program trains.", f"Use {LISTED}, a directory, or `tiny`.")
     manager = Agreed(progress_bar=True) if accept_licence else ModelManager(progress_bar=True)
     note = Path(manager.output_prefix) / name.replace("/", "--") / "tos_agreed.txt"
     if not (accept_licence or note.exists() or sys.stdin.isatty()):

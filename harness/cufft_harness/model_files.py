@@ -1,0 +1,47 @@
+"""What `--model` may name, and what an XTTS-v2 directory holds; checked without torch or TTS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cufft_harness.errors import UserError
+from cufft_harness.files import expanded
+
+TINY = "tiny"
+LISTED = "tts_models/multilingual/multi-dataset/xtts_v2"
+REQUIRED = ("model.pth", "config.json", "vocab.json", "dvae.pth", "mel_stats.pth")
+# The text that lies in place of a large file after a `git clone` without Git LFS.
+_POINTER = b"version https://git-lfs"
+
+
+def check_model(name: str) -> None:
+    """Check that a `--model` can be meant: `tiny`, TTS's listed name, or a whole directory.
+
+    Raises:
+        UserError: it cannot; says what is missing.
+    """
+    if name.startswith("tts_models/"):
+        if name != LISTED:
+            raise UserError(f"{name} is not a model this program trains.", f"Use {LISTED}, a directory, or `tiny`.")
+    elif name != TINY:
+        check_directory(expanded(Path(name)))
+
+
+def check_directory(path: Path) -> None:
+    """Check that a directory holds the files of an XTTS-v2 model.
+
+    Raises:
+        UserError: naming what is missing, or only stands for a file.
+    """
+    if not path.is_dir():
+        raise UserError(f"no model directory at {path}.", "Give --model a directory with an XTTS-v2 model, or `tiny`.")
+    missing = [name for name in REQUIRED if not (path / name).is_file()]
+    if missing:
+        raise UserError(
+            f"{path} is no XTTS-v2 directory: {', '.join(missing)} missing.",
+            f"It needs {', '.join(REQUIRED)}; dvae.pth and mel_stats.pth are downloads of their own.",
+        )
+    for name in REQUIRED:
+        with (path / name).open("rb") as stream:
+            if stream.read(len(_POINTER)) == _POINTER:
+                raise UserError(f"{path / name} only points to a file in Git LFS.", "Run `git lfs pull` in its clone.")
