@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,16 +19,23 @@ from cufft_harness.probes.outcome import Outcome, Verdict, as_dict, error_code, 
 
 def main(result: str, device: str, names: list[str]) -> None:
     """Run the experiments `names` on `device`, in order, writing to the file `result`."""
-    with Path(result).open("a", encoding="utf-8", buffering=1) as stream:
+    report(Path(result), lambda: _environment(device), {name: partial(_run, name, device) for name in names})
+
+
+def report(
+    result: Path, environment: Callable[[], dict[str, Any]], experiments: Mapping[str, Callable[[], Outcome]]
+) -> None:
+    """Write what `environment` says and how each experiment ends, in order, to the file `result`."""
+    with result.open("a", encoding="utf-8", buffering=1) as stream:
 
         def write(**entry: Any) -> None:
             stream.write(json.dumps(entry) + "\n")
 
         write(begin="environment")
-        write(end="environment", **_environment(device))
-        for name in names:
+        write(end="environment", **environment())
+        for name, experiment in experiments.items():
             write(begin=name)
-            write(end=name, **as_dict(attempt(partial(_run, name, device))))
+            write(end=name, **as_dict(attempt(experiment)))
         write(end="all")
 
 

@@ -8,6 +8,7 @@
  *   SIMCUDA_DRIVER_VERSION      what cuDriverGetVersion reports, 1000 * major + 10 * minor          (13000)
  *   SIMCUDA_COMPUTE_CAPABILITY  10 * major + minor of the device                                    (86)
  *   SIMCUDA_FREE_MB             device memory that is free; a larger allocation is out of memory    (20000)
+ *   SIMCUDA_HOST_MEMORY         1: device memory is the process's own, and copies copy               (0)
  *   SIMCUDA_DEVICES             number of GPUs                                                      (1)
  *   SIMCUDA_DEVICE_NAME         their name                                            (Simulated GPU N)
  *   SIMCUDA_INIT_ERROR          CUresult of cuInit, 0: works                                        (0)
@@ -45,6 +46,7 @@ enum {
 int knob_driver_version(void);
 int knob_compute_capability(void);
 size_t knob_free_bytes(void);
+int knob_host_memory(void);
 int knob_devices(void);
 const char *knob_device_name(void); /* NULL: none given */
 CUresult knob_init_error(void);

@@ -35,6 +35,7 @@ static CUresult behave(const char *name)
 
 int knob_driver_version(void) { return number("SIMCUDA_DRIVER_VERSION", 13000); }
 int knob_compute_capability(void) { return number("SIMCUDA_COMPUTE_CAPABILITY", 86); }
+int knob_host_memory(void) { return number("SIMCUDA_HOST_MEMORY", 0); }
 size_t knob_free_bytes(void) { return (size_t)number("SIMCUDA_FREE_MB", 20000) << 20; }
 int knob_devices(void) { return number("SIMCUDA_DEVICES", 1); }
 const char *knob_device_name(void) { return getenv("SIMCUDA_DEVICE_NAME"); }

@@ -1,6 +1,8 @@
-/* Device memory: addresses are handed out and never lead anywhere; copies and fills do nothing. */
+/* Device memory: addresses are handed out and never lead anywhere, and copies and fills do nothing, unless the knob for
+ * host memory is set: then what a simulated library computes in it can be read back. */
 #include "driver.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 CUdeviceptr next_address(size_t bytes)
@@ -11,12 +13,60 @@ CUdeviceptr next_address(size_t bytes)
     return address;
 }
 
+/* Blocks of the process's own memory that were handed out; only between these and the host is anything copied. */
+enum { MOST_BLOCKS = 4096 };
+static struct { char *begin; size_t size; } blocks[MOST_BLOCKS];
+
+static CUdeviceptr host_block(size_t bytes)
+{
+    for (int i = 0; i < MOST_BLOCKS; i++)
+        if (!blocks[i].begin) {
+            blocks[i].begin = malloc(bytes);
+            blocks[i].size = bytes;
+            return (CUdeviceptr)blocks[i].begin;
+        }
+    return 0;
+}
+
+static int is_block(CUdeviceptr address, size_t bytes)
+{
+    for (int i = 0; i < MOST_BLOCKS; i++)
+        if (blocks[i].begin && (char *)address >= blocks[i].begin &&
+            (char *)address + bytes <= blocks[i].begin + blocks[i].size)
+            return 1;
+    return 0;
+}
+
 CUresult cuMemAlloc_v2(CUdeviceptr *address, size_t bytes)
 {
     CUresult result = bytes > knob_free_bytes() ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_SUCCESS;
-    *address = result ? 0 : next_address(bytes);
+    *address = result ? 0 : knob_host_memory() ? host_block(bytes) : next_address(bytes);
     trace("cuMemAlloc(%zu) -> %d", bytes, result);
     return result;
+}
+
+CUresult cuMemFree_v2(CUdeviceptr address)
+{
+    for (int i = 0; i < MOST_BLOCKS; i++)
+        if (blocks[i].begin && blocks[i].begin == (char *)address) {
+            free(blocks[i].begin);
+            blocks[i].begin = NULL;
+        }
+    return CUDA_SUCCESS;
+}
+
+CUresult cuMemcpyHtoD_v2(CUdeviceptr target, const void *source, size_t bytes)
+{
+    if (is_block(target, bytes))
+        memcpy((void *)target, source, bytes);
+    return CUDA_SUCCESS;
+}
+
+CUresult cuMemcpyDtoH_v2(void *target, CUdeviceptr source, size_t bytes)
+{
+    if (is_block(source, bytes))
+        memcpy(target, (const void *)source, bytes);
+    return CUDA_SUCCESS;
 }
 
 CUresult cuMemGetInfo_v2(size_t *free, size_t *total)
