@@ -15,8 +15,8 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from cufft_harness.probes.child import attempt
 from cufft_harness.probes.outcome import Outcome, Verdict, as_dict
+from cufft_harness.probes.record import attempt
 from cufft_harness.tiers import Tier
 
 

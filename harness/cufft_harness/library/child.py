@@ -16,9 +16,9 @@ from cufft_harness.cufft import CufftResult
 from cufft_harness.driver.system import mapped_libraries
 from cufft_harness.library.gpu import Gpu
 from cufft_harness.library.transforms import TRANSFORMS, Transform
-from cufft_harness.probes.child import report
 from cufft_harness.probes.libraries import cufft_version
 from cufft_harness.probes.outcome import Outcome, Verdict
+from cufft_harness.probes.record import record
 
 _TYPES = {"r2c": (0x2A, "cufftExecR2C"), "c2c": (0x29, "cufftExecC2C"), "d2z": (0x6A, "cufftExecD2Z")}
 """cufftType and the function that executes such a plan (cufft.h)."""
@@ -38,7 +38,7 @@ def main(library: str, result: str, ordinal: str, names: list[str]) -> None:
     transforms = {transform.name: transform for transform in TRANSFORMS}
     cufft = ctypes.CDLL(library)
     experiments = {name: partial(_run, cufft, int(ordinal), transforms.get(name)) for name in names}
-    report(Path(result), _environment, experiments)
+    record(Path(result), _environment, experiments)
 
 
 def _environment() -> dict[str, Any]:
