@@ -125,7 +125,7 @@ def _along(x: Tensor, dim: int, transform: Callable[[Tensor], Tensor]) -> Tensor
 def _both_sides(y: Tensor, dim: Sequence[int], size: int) -> Tensor:
     """The whole spectrum of a real signal: bin -k is the conjugate of bin k, in all of `dim` together."""
     last = dim[-1]
-    upper = y.narrow(last, 1, size - y.shape[last]).conj()
+    upper = y.narrow(last, 1, size - y.shape[last]).conj_physical()
     for d in dim:
         if d == last:
             upper = upper.flip(d)

@@ -30,6 +30,7 @@ _BY_PRODUCTS: dict[str, Callable[..., Tensor]] = {
     "c2r": aten.fft_c2r,
     "c2c": aten.fft_c2c,
 }
+_dynamo: Any = torch._C._dynamo.eval_frame
 _KEYS = {
     key.lower(): getattr(torch._C.DispatchKey, key)
     for key in ("CPU", "CUDA", "XPU", "MPS", "Meta", "PrivateUse1")
@@ -227,8 +228,14 @@ def context_faults(device: torch.device) -> str:
 
 
 def _answer(call: Call) -> Tensor:
-    chain = _stack.chain(call.x.device)
-    return call.by_library() if chain is None else chain(call)
+    x = call.x
+    chain = _stack.chain(x.device)
+    if chain is None:
+        return call.by_library()
+    if x.is_neg() or x.is_conj() or x._is_zerotensor():
+        # Their own keys lie above ours and make such tensors plain, but inside a dispatch mode those are switched off.
+        call.x = x.clone()
+    return chain(call)
 
 
 def _register() -> Any:
@@ -236,16 +243,38 @@ def _register() -> Any:
     for name in OPERATORS:
 
         def functional(x: Tensor, dim: list[int], normalization: int, option: Any, name: str = name) -> Tensor:
-            return _answer(Call(name, x, dim, normalization, option))
+            callback = _dynamo.set_eval_frame(None)
+            try:
+                return _answer(Call(name, x, dim, normalization, option))
+            finally:
+                _dynamo.set_eval_frame(callback)
 
         def out_variant(
             x: Tensor, dim: list[int], normalization: int, option: Any, *, out: Tensor, name: str = name
         ) -> Tensor:
-            return _answer(Call(name, x, dim, normalization, option, out))
+            callback = _dynamo.set_eval_frame(None)
+            try:
+                return _answer(Call(name, x, dim, normalization, option, out))
+            finally:
+                _dynamo.set_eval_frame(callback)
 
-        library.impl(f"_fft_{name}", functional, "BackendSelect")
-        library.impl(f"_fft_{name}.out", out_variant, "BackendSelect")
+        for kernel, overload in ((functional, ""), (out_variant, ".out")):
+            _hide_from_dynamo(kernel)
+            library.impl(f"_fft_{name}{overload}", kernel, "BackendSelect")
     return library
+
+
+def _hide_from_dynamo(kernel: Callable[..., Tensor]) -> None:
+    """Let dynamo not compile this function: it looks at every frame that runs below a compiled one.
+
+    `set_eval_frame(None)` inside hides the frames below, as `torch.compiler.disable` does, which would import dynamo.
+    """
+    code = kernel.__code__
+    if hasattr(_dynamo, "skip_code"):
+        _dynamo.skip_code(code)
+    else:
+        skip = _dynamo._FrameExecStrategy(_dynamo._FrameAction.SKIP, _dynamo._FrameAction.DEFAULT)
+        _dynamo.set_code_exec_strategy(code, skip)
 
 
 def _unregister(library: Any) -> None:

@@ -9,7 +9,8 @@ precision.
 
 Columns never mix: a NaN or a loud signal in one leaves its neighbours as they are.
 
-The functions here know plain strided tensors only. `wide` makes float32 data be computed in float64.
+The functions here know plain strided tensors only, and make no others: a lazy `conj()` is read through a dispatch key
+that a compiled program or a dispatch mode has switched off. `wide` makes float32 data be computed in float64.
 """
 
 from __future__ import annotations
@@ -184,7 +185,7 @@ def _c2r(x: Tensor, n: int, scale: float) -> Tensor:
 def _whole_spectrum(x: Tensor, n: int) -> Tensor:
     """(n, columns) of half spectra (n // 2 + 1, columns), with real bins where a real signal has them."""
     bins = n // 2 + 1
-    whole = torch.cat([x, x[1 : n - bins + 1].flip(0).conj()])
+    whole = torch.cat([x, x[1 : n - bins + 1].flip(0).conj_physical()])
     view = torch.view_as_real(whole)
     view[0, :, 1] = 0
     if n % 2 == 0:
