@@ -204,7 +204,7 @@ def test_a_missing_package_of_a_language_is_named_at_once(folder: Path):
 
     with pytest.raises(MachineError, match="zh-cn") as caught:
         audit(DataSet(folder, [Row("m:1", "good.wav", "你好", "zh-cn")]), encode_chinese, LIMITS)
-    assert caught.value.advice == "pip install pypinyin"
+    assert caught.value.advice == "pip install 'coqui-tts[zh]'"
 
 
 @pytest.mark.parametrize("names", [("a.WAV", "a.wav"), ("a.Wav", "a.WAV")])

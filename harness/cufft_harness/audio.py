@@ -65,14 +65,15 @@ def read_header(path: Path) -> Header:
         AudioError: not audio, or a header that cannot be true (zero rate, no or too many channels).
     """
     try:
-        info = soundfile.info(str(path))
+        with soundfile.SoundFile(str(path)) as info:  # soundfile.info() takes half as long again
+            header = Header(info.samplerate, info.channels, info.frames)
     except (soundfile.SoundFileError, OSError) as error:
         raise AudioError(f"unreadable: {_what_it_is(path) or _reason(error)}") from error
-    if not 1_000 <= info.samplerate <= 768_000:
-        raise AudioError(f"impossible sample rate {info.samplerate} Hz")
-    if not 1 <= info.channels <= 64:
-        raise AudioError(f"impossible number of channels: {info.channels}")
-    return Header(info.samplerate, info.channels, info.frames)
+    if not 1_000 <= header.sample_rate <= 768_000:
+        raise AudioError(f"impossible sample rate {header.sample_rate} Hz")
+    if not 1 <= header.channels <= 64:
+        raise AudioError(f"impossible number of channels: {header.channels}")
+    return header
 
 
 def read_mono(path: Path, sample_rate: int, max_seconds: float | None = None) -> Samples:

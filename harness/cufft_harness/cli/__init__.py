@@ -14,14 +14,14 @@ from cufft_harness.errors import MachineError
 
 @contextmanager
 def extra(name: str) -> Iterator[None]:
-    """Around imports that need the packages of an extra.
+    """Around imports that need the packages of an extra; warns of those of `train` that do not fit together.
 
     Raises:
         MachineError: one of them is not installed, or two of them do not fit together.
     """
     from cufft_harness.doctor.packages import Harm, misfits, read_installed
 
-    for misfit in misfits(read_installed()):
+    for misfit in misfits(read_installed()) if name == "train" else ():
         if misfit.harm is Harm.TRAINING:
             click.echo(f"warning: {misfit.problem}; {misfit.fix}", err=True)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # 5.x warns at each model that ours has few tokens

@@ -16,6 +16,7 @@ COMMANDS: dict[str, str] = {
     "doctor": "Probe this machine: name the cause of failing FFTs, and the fix.",
     "diagnose": "Name the cause of a cuFFT failure from a pasted log.",
     "train": "Fine-tune XTTS; a sample of every epoch appears by itself.",
+    "data": "Show what would be trained on: rows, hours, texts beside their clips.",
     "sample": "Make samples from the checkpoints of a run, after the fact.",
     "run": "Run any PyTorch program with its FFTs guarded.",
 }

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -18,14 +19,13 @@ from cufft_harness.dataset.plausible import check_pace
 from cufft_harness.dataset.rows import DataSet, Reason, Rejected, Row
 from cufft_harness.errors import MachineError, UserError
 from cufft_harness.files import sha256_of
+from cufft_harness.languages import EXTRAS
 
 MIN_SECONDS = 0.5
 SILENT_PEAK = 10 ** (-60 / 20)
 """A clip that never exceeds -60 dBFS holds no speech."""
 CLIPPED_SHARE = 0.01
 """Full-scale samples above this share are heard as distortion; single ones are not."""
-PACKAGES = {"zh-cn": "pypinyin", "ja": "cutlet 'fugashi[unidic-lite]'", "ko": "ko-speech-tools"}
-"""What XTTS needs to read these languages, and installs with none of its own requirements but the last."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,19 @@ class Audited:
     unknown: Counter[str] = field(default_factory=Counter)
 
 
+class Found(Protocol):
+    """A row whose clip is there."""
+
+    @property
+    def row(self) -> Row:
+        """The row."""
+
+    @property
+    def path(self) -> Path:
+        """Its clip."""
+
+
+Kept = TypeVar("Kept", bound=Found)
 Encode = Callable[[str, str], list[int]]
 """Text and language to token numbers, as `VoiceBpeTokenizer.encode`."""
 
@@ -115,14 +128,10 @@ def audit(
     with ThreadPoolExecutor(4) as pool:  # soundfile and soxr work outside Python's lock
         results = list(pool.map(checked, [*(data.validation or []), *data.train]))
     check_pace([(row, seconds) for row, seconds in check.paces if row.text])
-    kept, bad = _without_duplicates(results)
-    validating = {id(row) for row in data.validation or []}
-    if data.validation is None:
-        train, validation = split(kept, lambda clip: _place(clip, data.root), validation_fraction)
-    else:
-        train = [clip for clip in kept if id(clip.row) not in validating]
-        validation = [clip for clip in kept if id(clip.row) in validating]
+    kept, bad = without_duplicates(results, lambda clip: clip.sha256)
+    train, validation = parts(kept, data, validation_fraction)
     rejected = [*data.rejected, *bad]
+    validating = {id(row) for row in data.validation or []}
     for part, left in (("train", train), ("validate", validation)):
         if not left:
             own = [one for one in rejected if (id(one.row) in validating) is (part == "validate")] or rejected
@@ -130,8 +139,15 @@ def audit(
     return Audited(train, validation, rejected, check.unknown)
 
 
-def _place(clip: Clip, root: Path) -> tuple[str, str]:
-    return clip.path.relative_to(root).as_posix(), clip.row.text
+def parts(kept: Sequence[Kept], data: DataSet, fraction: float) -> tuple[list[Kept], list[Kept]]:
+    """The good clips to train and to validate on: as the data set says, or a share of them drawn by their own hash."""
+    if data.validation is None:
+        return split(kept, lambda one: (one.path.relative_to(data.root).as_posix(), one.row.text), fraction)
+    validating = {id(row) for row in data.validation}
+    return (
+        [one for one in kept if id(one.row) not in validating],
+        [one for one in kept if id(one.row) in validating],
+    )
 
 
 def _nothing_left(part: str, data: DataSet, rejected: Sequence[Rejected], kept: int) -> str:
@@ -194,9 +210,10 @@ class RowCheck:
         try:
             return self._encode(text, language)
         except ImportError as error:  # needed for this language alone, so not installed with XTTS
-            packages = PACKAGES.get(language, error.name or str(error))
+            package, extra = EXTRAS.get(language, (error.name or str(error), "languages"))
             raise MachineError(
-                f"text in `{language}` needs a package that is not installed.", f"pip install {packages}"
+                f"texts in `{language}` need {package}, which is not installed.",
+                f"pip install 'coqui-tts[{extra}]'",
             ) from error
         except Exception as error:  # the cleaners of 17 languages raise what they like
             raise BadRow(Reason.TEXT, f"text cannot be tokenized: {type(error).__name__}: {error}") from error
@@ -253,25 +270,32 @@ def check_length(seconds: float, max_seconds: float) -> None:
         raise BadRow(Reason.TOO_LONG, f"too long: {seconds:.1f} s, at most {max_seconds:.1f} s")
 
 
-def _without_duplicates(results: Sequence[Clip | Rejected]) -> tuple[list[Clip], list[Rejected]]:
-    """Each clip once, and none that is there with two texts."""
-    firsts: dict[str, dict[str, Clip]] = defaultdict(dict)  # sha256 -> text -> the first row that has both
+def without_duplicates(
+    results: Sequence[Kept | Rejected], content: Callable[[Kept], str]
+) -> tuple[list[Kept], list[Rejected]]:
+    """Each clip once, and none that is there with two texts.
+
+    Args:
+        results: rows that passed the check so far, and rows that did not.
+        content: equal for rows of the same clip.
+    """
+    firsts: dict[str, dict[str, Kept]] = defaultdict(dict)  # content -> text -> the first row that has both
     for result in results:
-        if isinstance(result, Clip):
-            firsts[result.sha256].setdefault(result.row.text, result)
-    kept: list[Clip] = []
+        if not isinstance(result, Rejected):
+            firsts[content(result)].setdefault(result.row.text, result)
+    kept: list[Kept] = []
     rejected: list[Rejected] = []
     for result in results:
         if isinstance(result, Rejected):
             rejected.append(result)
             continue
-        same = firsts[result.sha256]
+        row, same = result.row, firsts[content(result)]
         if len(same) > 1:
-            other = next(clip.row for text, clip in same.items() if text != result.row.text)
+            other = next(one.row for text, one in same.items() if text != row.text)
             detail = f"the same clip has another text in {other.source}: {other.text[:40]!r}"
-            rejected.append(Rejected(result.row, Reason.CONTRADICTION, detail))
-        elif same[result.row.text] is not result:
-            rejected.append(Rejected(result.row, Reason.DUPLICATE, f"duplicate of {same[result.row.text].row.source}"))
+            rejected.append(Rejected(row, Reason.CONTRADICTION, detail))
+        elif same[row.text] is not result:
+            rejected.append(Rejected(row, Reason.DUPLICATE, f"duplicate of {same[row.text].row.source}"))
         else:
             kept.append(result)
     return kept, rejected

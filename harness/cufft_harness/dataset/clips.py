@@ -26,7 +26,8 @@ class NoClip(Exception):
 
 @dataclass(frozen=True)
 class _Entry:
-    path: Path
+    name: str
+    path: str
     is_file: bool
     is_link: bool
 
@@ -39,7 +40,7 @@ class ClipFolder:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._listings: dict[Path, dict[str, list[_Entry]]] = {}
+        self._listings: dict[str, dict[str, list[_Entry]]] = {}
 
     @cached_property
     def _real_root(self) -> Path:
@@ -79,24 +80,26 @@ class ClipFolder:
         name = name.strip().lstrip("\ufeff")
         if not name or "\0" in name:
             raise NoClip(Reason.MALFORMED, "no clip is named")
-        outside = NoClip(Reason.OUTSIDE, "path leaves the data set")
-        if PureWindowsPath(name).drive and os.name != "nt":
+        if name[1:2] == ":" and PureWindowsPath(name).drive and os.name != "nt":
             raise NoClip(Reason.OUTSIDE, "path is one of another machine; name clips relative to the data set")
-        if Path(name).is_absolute():
-            for root in (self.root.absolute(), self._real_root):
-                if Path(name).is_relative_to(root):
-                    return Path(name).relative_to(root).as_posix()
-            raise outside
+        if name.startswith("/") or (os.name == "nt" and Path(name).is_absolute()):
+            return self._relative_to_root(Path(name))
         if "\\" in name and not os.path.lexists(self.root / name):
             name = name.replace("\\", "/")
         normal = os.path.normpath(name).replace(os.sep, "/")
         if normal.split("/")[0] == "..":
-            raise outside
+            raise NoClip(Reason.OUTSIDE, "path leaves the data set")
         return normal
+
+    def _relative_to_root(self, path: Path) -> str:
+        for root in (self.root.absolute(), self._real_root):
+            if path.is_relative_to(root) and ".." not in path.parts:
+                return path.relative_to(root).as_posix()
+        raise NoClip(Reason.OUTSIDE, "path leaves the data set")
 
     def _look_up(self, relative: str) -> Path | None:
         """The file of this name, part by part."""
-        folder = self.root
+        folder = str(self.root)
         *parents, last = relative.split("/")
         for part in parents:
             entry = self._entry(folder, part)
@@ -108,20 +111,18 @@ class ClipFolder:
             return None
         if entry.is_link and not self._is_inside(entry.path):
             raise NoClip(Reason.OUTSIDE, "path leaves the data set")
-        return entry.path
+        return Path(entry.path)
 
-    def _entry(self, folder: Path, name: str) -> _Entry | None:
+    def _entry(self, folder: str, name: str) -> _Entry | None:
         if name in ("", ".", ".."):
             return None
         fitting = self._listing(folder).get(_key(name), [])
-        exact = [entry for entry in fitting if entry.path.name == name]
+        exact = [entry for entry in fitting if entry.name == name]
         if len(exact or fitting) > 1:
-            raise NoClip(
-                Reason.AMBIGUOUS, f"several files could be meant: {fitting[0].path.name}, {fitting[1].path.name}"
-            )
+            raise NoClip(Reason.AMBIGUOUS, f"several files could be meant: {fitting[0].name}, {fitting[1].name}")
         return next(iter(exact or fitting), None)
 
-    def _listing(self, folder: Path) -> dict[str, list[_Entry]]:
+    def _listing(self, folder: str) -> dict[str, list[_Entry]]:
         if folder not in self._listings:
             if not self._is_inside(folder):
                 raise NoClip(Reason.OUTSIDE, "path leaves the data set")
@@ -130,16 +131,16 @@ class ClipFolder:
                 with os.scandir(folder) as entries:
                     for entry in entries:
                         listing[_key(entry.name)].append(
-                            _Entry(folder / entry.name, _is_file(entry), entry.is_symlink())
+                            _Entry(entry.name, entry.path, _is_file(entry), entry.is_symlink())
                         )
             except NotADirectoryError:
                 pass
             self._listings[folder] = dict(listing)
         return self._listings[folder]
 
-    def _is_inside(self, path: Path) -> bool:
+    def _is_inside(self, path: str) -> bool:
         try:
-            return path.resolve().is_relative_to(self._real_root)
+            return Path(path).resolve().is_relative_to(self._real_root)
         except RuntimeError:  # before Python 3.13 a loop of symbolic links
             return False
 

@@ -104,7 +104,7 @@ def read_file(file: Path, clips: ClipFolder, language: str, wanted: Format | Non
         kind = wanted or Format.LJSPEECH
     shown = f" with {_WORDS[delimiter]}" if delimiter != "|" else ""
     part = Part(file.name, kind, f"columns {', '.join(role.value for role in roles)}{shown}")
-    folder = file.parent.relative_to(clips.root)
+    folder = _folder_of(file, clips)
     for record in records:
         _add(part, record, roles, file, folder, language)
     return part
@@ -149,9 +149,11 @@ def _headless(
     clips: ClipFolder,
     wanted: Format | None,
 ) -> tuple[Columns, list[Record]]:
+    folder = _folder_of(file, clips)
+
     def exists(name: str) -> bool:
         try:
-            return clips.find(_beside(file.parent.relative_to(clips.root), name)) is not None
+            return clips.find(_beside(folder, name)) is not None
         except NoClip:
             return False
 
@@ -171,13 +173,19 @@ def _names_columns(record: Record) -> bool:
     return any(role is not None for role in roles_of_header([cell for cell in record.cells if cell]))
 
 
-def _beside(folder: Path, name: str) -> str:
+def _beside(folder: str, name: str) -> str:
     """A clip's name as seen from the root; names in a subfolder's metadata are relative to that folder."""
-    plain = folder == Path() or Path(name).is_absolute()
-    return name if plain or not name.strip() else f"{folder.as_posix()}/{name.strip()}"
+    plain = not folder or not name.strip() or Path(name).is_absolute()
+    return name if plain else f"{folder}/{name.strip()}"
 
 
-def _add(part: Part, record: Record, roles: Columns, file: Path, folder: Path, language: str) -> None:
+def _folder_of(file: Path, clips: ClipFolder) -> str:
+    """Where a metadata file lies, as seen from the root; empty for the root itself."""
+    folder = file.parent.relative_to(clips.root)
+    return "" if folder == Path() else folder.as_posix()
+
+
+def _add(part: Part, record: Record, roles: Columns, file: Path, folder: str, language: str) -> None:
     cells = list(record.cells)
     fault = record.fault
     while len(cells) > len(roles) and not cells[-1]:
@@ -192,7 +200,7 @@ def _add(part: Part, record: Record, roles: Columns, file: Path, folder: Path, l
         fault = f"{len(cells)} columns where the file has {len(roles)}"
     spoken = by_role.get(Role.NORMALIZED) or by_role.get(Role.TEXT) or ""
     row = Row(
-        f"{(folder / file.name).as_posix()}:{record.line}",
+        f"{_beside(folder, file.name)}:{record.line}",
         _beside(folder, by_role.get(Role.AUDIO, "")),
         texts.normalize(spoken),
         language_code(by_role.get(Role.LANGUAGE) or language),
@@ -204,7 +212,7 @@ def _add(part: Part, record: Record, roles: Columns, file: Path, folder: Path, l
 def _read_json_lines(file: Path, lines: Sequence[str], clips: ClipFolder, language: str) -> Part:
     """Hugging Face's metadata.jsonl, NeMo's manifest: an object a line."""
     part = Part(file.name, Format.AUDIOFOLDER, "JSON lines")
-    folder = file.parent.relative_to(clips.root)
+    folder = _folder_of(file, clips)
     roles: dict[str, Role] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip():

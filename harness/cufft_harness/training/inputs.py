@@ -30,7 +30,10 @@ def check_inputs(settings: Settings) -> DataSet:
     if settings.sample_reference is not None:
         check_reference(settings.sample_reference)
     check_output(settings.output)
-    return read_data_set(settings.data, settings.language, format=settings.format, columns=settings.columns)
+    data = read_data_set(settings.data, settings.language, format=settings.format, columns=settings.columns)
+    for code in {row.language for row in data.rows}:
+        check_language(code)
+    return data
 
 
 def check_language(code: str) -> None:
