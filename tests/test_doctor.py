@@ -10,13 +10,14 @@ import sys
 import pytest
 from cufft_harness.diagnosis.rules import Confidence
 from cufft_harness.doctor import report
-from cufft_harness.doctor.examination import Status, conclude, why_no_gpu
+from cufft_harness.doctor.examination import conclude, why_no_gpu
 from cufft_harness.doctor.issue import repro_script, write_issue
 from cufft_harness.driver import Device, DriverReport, SystemReport
 from cufft_harness.errors import UserError
 from cufft_harness.probes.outcome import Outcome, Verdict
 from cufft_harness.probes.registry import PROBES
 from cufft_harness.probes.runner import Results
+from cufft_harness.status import Status
 
 from repro.simdriver.build import build
 

@@ -18,6 +18,8 @@ COMMANDS: dict[str, str] = {
     "train": "Fine-tune XTTS; a sample of every epoch appears by itself.",
     "data": "Show what would be trained on: rows, hours, texts beside their clips.",
     "sample": "Make samples from the checkpoints of a run, after the fact.",
+    "check": "One line and an exit status for the health checkers of clusters.",
+    "fleet": "What the checks of many machines say together.",
     "run": "Run any PyTorch program with its FFTs guarded.",
 }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 
 from cufft_harness.diagnosis.facts import Evidence
 from cufft_harness.diagnosis.from_probes import bad, observe
@@ -13,33 +12,7 @@ from cufft_harness.driver import DriverReport, SystemReport, probe_driver, read_
 from cufft_harness.probes.outcome import Outcome, Verdict
 from cufft_harness.probes.registry import PROBES, Probe, Role
 from cufft_harness.probes.runner import OnOutcome, Results, run_probes
-
-
-class Status(str, Enum):
-    """The conclusion. The exit codes are a contract: programs may rely on them."""
-
-    HEALTHY = "healthy"
-    FALLBACK = "broken-with-fallback"
-    BROKEN = "broken"
-    NOT_TESTED = "could-not-test"
-
-    def __str__(self) -> str:
-        return self.value
-
-    @property
-    def exit_code(self) -> int:
-        """0 healthy, 3 cuFFT is broken but the GPU is not, 4 broken, 5 there was no GPU to test."""
-        return {Status.HEALTHY: 0, Status.FALLBACK: 3, Status.BROKEN: 4, Status.NOT_TESTED: 5}[self]
-
-    @property
-    def words(self) -> str:
-        """The conclusion in a sentence."""
-        return {
-            Status.HEALTHY: "cuFFT works on this machine.",
-            Status.FALLBACK: "cuFFT is broken, the GPU is not: FFTs by matrix products keep the work on the GPU.",
-            Status.BROKEN: "This cannot be used as it is, with or without cuFFT.",
-            Status.NOT_TESTED: "cuFFT could not be tested here.",
-        }[self]
+from cufft_harness.status import Status
 
 
 @dataclass(frozen=True)
@@ -136,4 +109,4 @@ def _status(device: str, driver: DriverReport, results: Results, probes: list[Pr
     if not any(map(bad, health)):
         return Status.HEALTHY
     fallback = [outcomes[probe.name] for probe in probes if probe.role is Role.FALLBACK]
-    return Status.BROKEN if any(map(bad, fallback)) else Status.FALLBACK
+    return Status.FALLBACK if fallback and not any(map(bad, fallback)) else Status.BROKEN

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from cufft_harness.diagnosis import render
 from cufft_harness.diagnosis.rules import UNDETERMINED
-from cufft_harness.doctor.examination import Examination, Status
+from cufft_harness.doctor.examination import Examination
 from cufft_harness.doctor.packages import misfits
 from cufft_harness.driver.report import PTX_CODES
 from cufft_harness.probes.outcome import Outcome, Verdict, as_dict
 from cufft_harness.probes.registry import PROBES, Probe, Role
+from cufft_harness.status import Status
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -78,19 +78,28 @@ def _devices(cuda: ctypes.CDLL) -> dict[str, Any]:
         handle, major, minor = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
         name = ctypes.create_string_buffer(256)
         memory = ctypes.c_size_t()
+        uuid = (ctypes.c_ubyte * 16)()
         cuda.cuDeviceGet(ctypes.byref(handle), index)
         cuda.cuDeviceGetName(name, len(name), handle)
         cuda.cuDeviceGetAttribute(ctypes.byref(major), _CAPABILITY_MAJOR, handle)
         cuda.cuDeviceGetAttribute(ctypes.byref(minor), _CAPABILITY_MINOR, handle)
         cuda.cuDeviceTotalMem_v2(ctypes.byref(memory), handle)
+        cuda.cuDeviceGetUuid(uuid, handle)
         devices.append(
             {
                 "name": name.value.decode(errors="replace"),
                 "capability": [major.value, minor.value],
                 "memory": memory.value,
+                "uuid": _uuid_text(bytes(uuid)),
             }
         )
     return {"code": code, "devices": devices}
+
+
+def _uuid_text(uuid: bytes) -> str:
+    """As nvidia-smi writes it: GPU-8f1c…"""
+    digits = uuid.hex()
+    return "GPU-" + "-".join(digits[begin:end] for begin, end in ((0, 8), (8, 12), (12, 16), (16, 20), (20, 32)))
 
 
 def _load_ptx(cuda: ctypes.CDLL, capability: list[int]) -> dict[str, Any]:

@@ -34,11 +34,12 @@ INIT_CODES = {
 
 @dataclass(frozen=True)
 class Device:
-    """One GPU as the driver names it; capability (major, minor), memory in bytes."""
+    """One GPU as the driver names it; capability (major, minor), memory in bytes, uuid as nvidia-smi writes it."""
 
     name: str
     capability: tuple[int, int]
     memory: int
+    uuid: str = ""
 
     @property
     def is_mig(self) -> bool:
@@ -120,7 +121,10 @@ def report_from(text: str, finished: processes.Finished) -> DriverReport:
         init_code=code if isinstance(code, int) else None,
         devices=tuple(
             Device(
-                str(device["name"]), (int(device["capability"][0]), int(device["capability"][1])), int(device["memory"])
+                str(device["name"]),
+                (int(device["capability"][0]), int(device["capability"][1])),
+                int(device["memory"]),
+                str(device.get("uuid", "")),
             )
             for device in steps.get("devices", {}).get("devices", ())
         ),

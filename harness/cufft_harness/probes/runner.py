@@ -7,6 +7,7 @@ interpreter (a crash, a hang), that is its verdict, and a fresh interpreter goes
 from __future__ import annotations
 
 import json
+import math
 import signal
 import tempfile
 import time
@@ -40,6 +41,7 @@ def run_probes(
     no_gpu: str = "",
     on_outcome: OnOutcome = lambda probe, outcome: None,
     startup_s: float = STARTUP_S,
+    total_s: float = math.inf,
     grace_s: float = 2.0,
     command: Sequence[str] = tuple(processes.python_module("cufft_harness.probes.child")),
 ) -> Results:
@@ -51,6 +53,7 @@ def run_probes(
         no_gpu: why there is no usable GPU; those that need one are then not started.
         on_outcome: called with each outcome as soon as it is known.
         startup_s: time limit for an interpreter to come up and import torch.
+        total_s: time limit for all; what is running then has hung, and what has not begun is not tested.
         grace_s: seconds between the steps of the ending ladder.
         command: the child; it gets RESULT, DEVICE and the names appended.
     """
@@ -60,7 +63,7 @@ def run_probes(
         results.outcomes[probe.name] = outcome
         on_outcome(probe, outcome)
 
-    stuck = ""
+    stuck, end = "", time.monotonic() + total_s
     for group in _groups(probes):
         waiting = list(group)
         if no_gpu:
@@ -72,7 +75,9 @@ def run_probes(
                 known(waiting.pop(0), Outcome(Verdict.NOT_TESTED, None, stuck))
                 continue
             count = len(waiting)
-            waiting = _one_child(waiting, device, [*command], startup_s, grace_s, results, known)
+            waiting = _one_child(waiting, device, [*command], startup_s, end, grace_s, results, known)
+            if time.monotonic() > end:
+                stuck = f"no time was left of {total_s:.0f} s"
             if any(outcome.verdict is Verdict.UNKILLABLE for outcome in results.outcomes.values()):
                 stuck = "an earlier child could not be killed and still holds the device"
             if len(waiting) == count:  # it did not even come up: the next will not either
@@ -91,6 +96,7 @@ def _one_child(
     device: str,
     command: list[str],
     startup_s: float,
+    end: float,
     grace_s: float,
     results: Results,
     known: OnOutcome,
@@ -108,7 +114,7 @@ def _one_child(
             )
             reader = _Reader(result, waiting, results, known)
             try:
-                timed_out = reader.follow(process, startup_s)
+                timed_out = reader.follow(process, startup_s, end)
             finally:
                 gone = processes.end(process, grace_s)
         reader.read()
@@ -135,8 +141,8 @@ class _Reader:
         """Whether there was a line that is no entry, ever, or one is cut short at the end of what was read last."""
         return self._nonsense or self._unfinished
 
-    def follow(self, process: Any, startup_s: float) -> bool:
-        """Read until the child ends; True if the running experiment's time ran out."""
+    def follow(self, process: Any, startup_s: float, end: float) -> bool:
+        """Read until the child ends; True if the running experiment's time ran out, or all time at the moment `end`."""
         deadline = time.monotonic() + startup_s
         while process.poll() is None:
             if self.read():
@@ -144,7 +150,7 @@ class _Reader:
                 deadline = time.monotonic() + limit
             if self.done:
                 deadline = min(deadline, time.monotonic() + 2.0)  # nothing is left to do but to leave
-            if time.monotonic() > deadline:
+            if time.monotonic() > min(deadline, end):
                 return not self.done
             time.sleep(_POLL_S)
         return False
