@@ -11,6 +11,7 @@ from cufft_harness.files import read_json_lines
 TEXT = "Olá, este é um teste."
 SPOKEN = {
     "samples": True,
+    "sample_base_model": False,
     "sample_text": TEXT,
     "sample_max_seconds": 0.5,
     "sample_time_limit": 20.0,

@@ -21,9 +21,11 @@ def main() -> None:
     answer = {"number": 0, "made": True}
     if plan()["kind"].startswith("start-"):
         misbehave(plan()["kind"].removeprefix("start-"), answer, Path(os.devnull))
+    say(b'{"number": 0, "stage": "model"}\n')
     say(json.dumps(answer).encode() + b"\n")
     for line in sys.stdin.buffer:
         request = json.loads(line)
+        say(json.dumps({"number": request["number"], "stage": "decode"}).encode() + b"\n")
         target = Path(request["target"])
         answer = {"number": request["number"], "made": True, "weights_sha256": "ab", "audio_seconds": 0.2}
         write_wav(target)
@@ -53,6 +55,12 @@ def write_wav(path: Path, rate: int = 22_050, channels: int = 1, frames: int = 4
 
 def misbehave(kind: str, answer: dict[str, Any], target: Path) -> None:
     """Fail; those that return have changed the answer or the file and let it be sent."""
+    once = Path(f"{sys.argv[1]}.hung")
+    if kind == "hang-once" and once.exists():
+        return
+    if kind == "hang-once":
+        once.touch()
+        kind = "hang"
     if kind == "hang":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -72,6 +80,15 @@ def misbehave(kind: str, answer: dict[str, Any], target: Path) -> None:
     elif kind == "half-a-line":
         say(json.dumps(answer).encode()[:-3])
         sys.exit(0)
+    elif kind == "other-stage":
+        say(b'{"number": 77, "stage": "decode"}\n')
+    elif kind == "odd-stage":
+        say(b'{"number": 1, "stage": "\\u001b[2J"}\n')
+    elif kind == "stages-without-end":
+        while True:
+            say(json.dumps({"number": answer["number"], "stage": "decode"}).encode() + b"\n")
+    elif kind == "stopped":
+        os.kill(os.getpid(), signal.SIGSTOP)
     elif kind == "other-number":
         answer["number"] += 1
     elif kind == "twice":

@@ -124,7 +124,7 @@ def test_the_queue_is_simulated_as_it_works():
 
 def test_the_queue_of_the_simulation_is_the_supervisors():
     """The same number may wait."""
-    from cufft_harness.sampling.supervisor import LONGEST_QUEUE
+    from cufft_harness.sampling.waiting import LONGEST_QUEUE
 
     assert scale.QUEUE == LONGEST_QUEUE
 

@@ -52,7 +52,7 @@ def snr(signal: np.ndarray, other: np.ndarray) -> float:
 
 def speak(model: Xtts, fast: FastPath | None) -> np.ndarray:
     voice = speech.read_voice(model, CLIP)
-    return speech.speak(model, TEXT, "pt", voice, 3, 0.5, speech.Stages(model.device), fast)
+    return speech.speak(model, TEXT, "pt", voice, 3, 0.5, speech.Stages(model.device), fast).samples
 
 
 def test_logits_of_8_bit_weights_are_close(model: Xtts):

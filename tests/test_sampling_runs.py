@@ -52,9 +52,8 @@ def test_killed_with_its_worker_at_work_a_run_goes_on(short_run: dict[str, Any],
 
     This is the command line in a process of its own, as a user has it.
     """
-    flags = [
-        f"--{name.replace('_', '-')}={value}" for name, value in {**short_run, **SPOKEN}.items() if name != "samples"
-    ]
+    values = {name.replace("_", "-"): value for name, value in {**short_run, **SPOKEN}.items() if name != "samples"}
+    flags = [f"--no-{name}" if value is False else f"--{name}={value}" for name, value in values.items()]
     command = [sys.executable, "-m", "cufft_harness", "train", "--output", str(tmp_path), *flags]
     victim = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
     try:
@@ -87,7 +86,7 @@ def test_a_missing_checkpoint_is_one_line(tmp_path: Path):
     command = [sys.executable, "-m", "cufft_harness", "sample", "--checkpoint", str(tmp_path / "none.pt")]
     result = subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, "COLUMNS": "200"})
     assert result.returncode == 2
-    assert result.stderr.splitlines() == [f"error: no checkpoint at {tmp_path / 'none.pt'}."]
+    assert result.stderr.splitlines() == [f"error: there is no checkpoint and no run at {tmp_path / 'none.pt'}."]
 
 
 def test_a_checkpoint_of_no_run_is_a_user_error(tmp_path: Path):

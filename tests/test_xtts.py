@@ -59,7 +59,7 @@ def stock_speech(directory: Path, seed: int, seconds: float) -> np.ndarray:
 
 def speak(model: Xtts, seed: int = 3, seconds: float = 0.5) -> np.ndarray:
     voice = speech.read_voice(model, CLIP)
-    return speech.speak(model, TEXT, "pt", voice, seed, seconds, speech.Stages(model.device))
+    return speech.speak(model, TEXT, "pt", voice, seed, seconds, speech.Stages(model.device)).samples
 
 
 def test_speech_equals_stock_inference(directory: ModelDirectory, model: Xtts):

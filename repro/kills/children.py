@@ -23,7 +23,7 @@ from typing import BinaryIO
 
 from cufft_harness import processes
 from cufft_harness.cli.app import main
-from cufft_harness.sampling.__main__ import end_with, let_training_go_first
+from cufft_harness.sampling.__main__ import die_first, end_with
 from cufft_harness.sampling.worker import serve
 
 for _name in (
@@ -137,7 +137,7 @@ def _fork_worker(command: Sequence[str], *, env: Mapping[str, str], stdin: int, 
         os.dup2(answers, 3)
         os.dup2(2, 1)
         os.closerange(4, 256)
-        let_training_go_first()
+        die_first()
         serve(Path(model), open(0, "rb", closefd=False), open(3, "wb", buffering=0))  # noqa: SIM115
         status = 0
     except BaseException:

@@ -79,6 +79,7 @@ def flags(model: Path, output: Path, *more: str) -> list[str]:
         "--max-train-samples=6",
         "--max-val-samples=2",
         "--learning-rate=1e-3",
+        "--no-sample-base-model",
         "--sample-text=Olá, teste.",
         "--sample-max-seconds=0.3",
         "--sample-time-limit=30",

@@ -28,7 +28,7 @@ from cufft_harness.tiers import Ladder, Placement
 from cufft_harness.xtts.speech import Stages
 from cufft_harness.xtts.tiny import build
 
-from repro.kills import children, rounds
+from repro.kills import rounds
 from repro.kills.children import ended, fork, train
 
 TIERS = ("native", "bypass", "cpu")
@@ -82,9 +82,8 @@ class EachTime(Ladder):
 
 
 def always_from_the_top() -> None:
-    """In the trainer, before it starts: no case depends on the one before, and none waits for others' processes."""
+    """In the trainer, before it starts: no case depends on the one before."""
     supervisor.Ladder = EachTime  # type: ignore[attr-defined]
-    children.let_training_go_first = lambda: None  # type: ignore[attr-defined]  # it stands aside anyway
 
 
 def arm(fault: str, cases: list[Case | None]) -> None:

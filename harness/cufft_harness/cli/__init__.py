@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -34,6 +33,5 @@ def extra(name: str) -> Iterator[None]:
 
 
 def say_loading() -> None:
-    """Say on a terminal why nothing happens for some seconds."""
-    if sys.stderr.isatty():
-        click.echo("loading PyTorch and TTS ...", err=True)
+    """Say why nothing happens for some seconds."""
+    click.echo("loading PyTorch and TTS ...", err=True)

@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from cufft_harness.cli import extra, say_loading
+from cufft_harness.cli.screen import Screen
 from cufft_harness.errors import UserError
 from cufft_harness.files import expanded
 from cufft_harness.languages import SENTENCES
@@ -78,7 +79,7 @@ def command(
         _check(checkpoint, language, reference, model, export or output)
         say_loading()
         from cufft_harness.sampling import offline
-        from cufft_harness.sampling.supervisor import Spec
+        from cufft_harness.sampling.orders import Spec, utterances
         from cufft_harness.xtts.registry import resolve
 
     found = offline.find(checkpoint, best=export is not None)
@@ -88,17 +89,16 @@ def command(
     if text is None and language not in (None, found.setting("sample_language", str)):
         text = SENTENCES[language]
     spec = Spec(
-        text=text or found.setting("sample_text", str),
-        language=language or found.setting("sample_language", str),
         seed=found.setting("sample_seed", int) if seed is None else seed,
         max_seconds=max_seconds or found.setting("sample_max_seconds", int, float),
         time_limit=time_limit,
         fast=found.setting("sample_fast", bool) if fast is None else fast,
     )
     folder = expanded(output) if output else found.output / "samples-later"
-    offline.speak(
-        found, base.path, _voice(reference, found), folder, spec, device, lambda record: click.echo(str(record))
-    )
+    texts = (text or found.setting("sample_text", str),)
+    said = utterances(texts, (language or found.setting("sample_language", str),), (_voice(reference, found),))
+    with Screen() as screen:
+        offline.speak(found, base.path, said, folder, spec, device, screen.tell)
     click.echo(f"listen in {folder}")
     return 0
 

@@ -1,7 +1,7 @@
 """Start of the worker process: ``python -m cufft_harness.sampling MODEL_DIRECTORY PARENT``.
 
 What must hold from the first moment comes before torch and TTS are imported, which takes seconds: the worker ends with
-its parent, leaves Ctrl-C to it, and keeps stdout for answers alone.
+its parent, leaves Ctrl-C to it, and keeps stdout for what it says to it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
+
+from cufft_harness.sampling.protocol import Stage
 
 PR_SET_PDEATHSIG = 1
 """From Linux's <sys/prctl.h>: the signal this process gets when the thread that started it is gone."""
@@ -25,19 +27,10 @@ def end_with(parent: int) -> None:
         sys.exit("the parent is gone")
 
 
-def let_training_go_first() -> None:
-    """Take the processor only where training leaves it.
-
-    The worker leads a session, and Linux shares time evenly between sessions (autogroups, see sched(7)): inside one,
-    `nice` counts only among its own threads. So the session's own value is set too; without it, CPU training beside a
-    sample took several times as long.
-    """
-    lowest = 19
-    os.nice(lowest)
-    autogroup = Path("/proc/self/autogroup")
-    if autogroup.exists():
-        with suppress(OSError):  # a kernel or container may forbid it; sampling works all the same
-            autogroup.write_text(str(lowest))
+def die_first() -> None:
+    """Where memory runs out, let Linux end this process before the trainer: a sample can be made again."""
+    with suppress(OSError):  # no Linux, or not allowed
+        Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def main() -> None:
@@ -46,7 +39,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # whatever libraries print goes to the log
-    let_training_go_first()
+    die_first()
+    answers.write(Stage(0, "imports").to_line())
 
     from cufft_harness.sampling.worker import serve
 

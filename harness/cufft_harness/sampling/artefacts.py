@@ -92,17 +92,17 @@ class SampleFolder:
         """One JSON line for each sample made, failed or dropped."""
         return self.folder / "manifest.jsonl"
 
-    def output(self, epoch: int, best: bool = False) -> Path:
-        """The WAV the model spoke."""
-        return self._part(best) / f"epoch_{epoch}_output.wav"
+    def output(self, epoch: int, best: bool = False, number: int = 1) -> Path:
+        """The WAV the model spoke: epoch_3_output.wav, of further utterances epoch_3_output_2.wav and so on."""
+        return self._part(best) / f"epoch_{epoch}_output{_suffix(number)}.wav"
 
-    def reference(self, epoch: int, best: bool = False) -> Path:
-        """The clip whose voice it was asked to speak in."""
-        return self._part(best) / f"epoch_{epoch}_reference.wav"
+    def reference(self, epoch: int, best: bool = False, number: int = 1) -> Path:
+        """The clip whose voice it was asked to speak in; `number` is that of the first utterance in this voice."""
+        return self._part(best) / f"epoch_{epoch}_reference{_suffix(number)}.wav"
 
-    def spoken(self, epoch: int) -> Path:
+    def spoken(self, epoch: int, number: int = 1) -> Path:
         """Where the worker writes, before the file is checked and gets its name."""
-        return self.folder / f".epoch_{epoch}_spoken{PARTIAL}"
+        return self.folder / f".epoch_{epoch}_spoken{_suffix(number)}{PARTIAL}"
 
     def prepare(self) -> None:
         """Make the folder and remove what an earlier crash left half written."""
@@ -110,26 +110,40 @@ class SampleFolder:
         for leftover in self.folder.rglob(f".*{PARTIAL}"):
             leftover.unlink(missing_ok=True)
 
-    def publish(self, epoch: int, reference: Path, in_epochs: bool, in_best: bool) -> list[Path]:
+    def publish(
+        self,
+        epoch: int,
+        reference: Path,
+        in_epochs: bool,
+        in_best: bool,
+        number: int = 1,
+        reference_number: int = 1,
+    ) -> list[Path]:
         """Give a checked sample its names: beside the epochs', in `best`, or both, from one synthesis.
 
         Returns:
             The files, outputs first.
         """
         places = [best for best, wanted in ((False, in_epochs), (True, in_best)) if wanted]
-        spoken = self.spoken(epoch)
-        for best in places:
-            self._part(best).mkdir(exist_ok=True)
-            with atomic_path(self.reference(epoch, best)) as path:
+        outputs = [self.output(epoch, best, number) for best in places]
+        references = [self.reference(epoch, best, reference_number) for best in places]
+        spoken = self.spoken(epoch, number)
+        for output, beside in zip(outputs, references, strict=True):
+            output.parent.mkdir(exist_ok=True)
+            with atomic_path(beside) as path:
                 _write_reference(reference, path)
-            with atomic_path(self.output(epoch, best)) as path:
+            with atomic_path(output) as path:
                 shutil.copyfile(spoken, path)
         spoken.unlink()
         flush(self.folder)
-        return [self.output(epoch, best) for best in places] + [self.reference(epoch, best) for best in places]
+        return outputs + references
 
     def _part(self, best: bool) -> Path:
         return self.folder / "best" if best else self.folder
+
+
+def _suffix(number: int) -> str:
+    return f"_{number}" if number > 1 else ""
 
 
 def _write_reference(reference: Path, path: Path) -> None:

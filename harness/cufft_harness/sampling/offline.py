@@ -14,7 +14,10 @@ from cufft_harness.checkpoints import BEST, CheckpointFolder, load_for_sampling
 from cufft_harness.errors import MachineError, UserError
 from cufft_harness.files import expanded
 from cufft_harness.sampling.artefacts import SampleFolder
-from cufft_harness.sampling.supervisor import LONGEST_QUEUE, Order, Record, Spec, Supervisor
+from cufft_harness.sampling.orders import Begun, Order, Record, Spec, Utterance
+from cufft_harness.sampling.status import Status
+from cufft_harness.sampling.supervisor import Supervisor
+from cufft_harness.sampling.waiting import LONGEST_QUEUE
 from cufft_harness.tiers import placements
 
 
@@ -70,18 +73,24 @@ def find(path: Path, best: bool = False) -> Found:
 
 
 def speak(
-    found: Found, model: Path, reference: Path, folder: Path, spec: Spec, device: str, tell: Callable[[Record], None]
+    found: Found,
+    model: Path,
+    said: tuple[Utterance, ...],
+    folder: Path,
+    spec: Spec,
+    device: str,
+    tell: Callable[[Begun | Record | Status], None],
 ) -> list[Record]:
-    """Make a sample of every checkpoint found.
+    """Make samples of every checkpoint found.
 
     Args:
         found: the checkpoints.
         model: directory of the base model they were trained from.
-        reference: the clip whose voice to use.
+        said: what to say with each.
         folder: gets the samples and their manifest.
-        spec: what to say.
+        spec: what they have in common.
         device: "auto", "cuda" or "cpu".
-        tell: called with each record as it comes.
+        tell: called with what is begun and each record as it comes, and some times a second with what goes on.
 
     Raises:
         MachineError: not one sample could be made; the reasons are in the manifest.
@@ -94,16 +103,19 @@ def speak(
     records: list[Record] = []
 
     def report_progress() -> None:
-        for record in supervisor.news():
-            records.append(record)
-            tell(record)
+        for event in supervisor.news():
+            if isinstance(event, Record):
+                records.append(event)
+            tell(event)
+        if status := supervisor.status():
+            tell(status)
 
     try:
         for number, checkpoint in enumerate(found.checkpoints, start=1):
             while len(supervisor.pending_epochs()) > LONGEST_QUEUE:
                 supervisor.wait(0.2)
                 report_progress()
-            supervisor.order(Order(_epoch(checkpoint, number), checkpoint, reference))
+            supervisor.order(Order(_epoch(checkpoint, number), checkpoint, said))
         while not supervisor.wait(0.2):
             report_progress()
     finally:

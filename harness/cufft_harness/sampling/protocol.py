@@ -1,7 +1,8 @@
 """What supervisor and worker say to each other: one JSON object a line, each way.
 
-A line that is too long, is no JSON, or lacks what it should have is a `ProtocolError`: the worker is then ended, never
-guessed at.
+A request is followed by a line for each stage that begins, `Stage`, and by its `Answer`. The start, which nobody asks
+for, counts as request 0. A line that is too long, is no JSON, or lacks what it should have is a `ProtocolError`: the
+worker is then ended, never guessed at.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class Request:
         rehearse: a failure to act out, for tests and demonstrations; "" for none.
         rest_after: move the model off the accelerator once done, for a trainer that needs the room.
         fast: on the CPU, use what is faster there at less than float32; see `cufft_harness.xtts.decode`.
+        epoch: the one the checkpoint must be of, where it may have been replaced since the order; None: any.
     """
 
     number: int
@@ -49,6 +51,7 @@ class Request:
     rehearse: str = ""
     rest_after: bool = False
     fast: bool = False
+    epoch: int | None = None
 
     def to_line(self) -> bytes:
         """As one line of JSON."""
@@ -80,6 +83,8 @@ class Answer:
         weights_sha256: digest of the GPT weights in memory when the sample was spoken.
         stages: seconds of each stage.
         audio_seconds: length of the sample.
+        stopped_by_itself: the model ended each sentence; False: it was cut at a limit.
+        sentences: parts the text was split into.
         precision: "float32", or what was computed with less.
     """
 
@@ -89,6 +94,8 @@ class Answer:
     weights_sha256: str = ""
     stages: dict[str, float] = field(default_factory=dict)
     audio_seconds: float = 0.0
+    stopped_by_itself: bool = True
+    sentences: int = 1
     precision: str = ""
 
     def to_line(self) -> bytes:
@@ -107,8 +114,7 @@ class Answer:
             answer = cls(**data)
         except TypeError as error:
             raise ProtocolError(f"not an answer: {error}") from error
-        plain = {"number": int, "made": bool, "reason": str, "weights_sha256": str, "precision": str}
-        wrong = [name for name, kind in plain.items() if type(data.get(name, kind())) is not kind]
+        wrong = [name for name, kind in _PLAIN.items() if type(data.get(name, kind())) is not kind]
         if not _are_stages(answer.stages):
             wrong.append("stages")
         if not _is_seconds(answer.audio_seconds):
@@ -116,6 +122,48 @@ class Answer:
         if wrong:
             raise ProtocolError(f"not an answer: {wrong[0]} is of the wrong type")
         return replace(answer, reason=_one_line(answer.reason))
+
+
+_PLAIN = {
+    "number": int,
+    "made": bool,
+    "reason": str,
+    "weights_sha256": str,
+    "stopped_by_itself": bool,
+    "sentences": int,
+    "precision": str,
+}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The worker begins with something.
+
+    Attributes:
+        number: of the request it is part of.
+        stage: its name, such as "decode".
+    """
+
+    number: int
+    stage: str
+
+    def to_line(self) -> bytes:
+        """As one line of JSON."""
+        return (json.dumps(asdict(self)) + "\n").encode()
+
+
+def read_message(line: bytes) -> Answer | Stage:
+    """Read what a worker says.
+
+    Raises:
+        ProtocolError: it is neither an answer nor a stage.
+    """
+    data = _object(line)
+    if data.keys() != {"number", "stage"}:
+        return Answer.from_line(line)
+    if type(data["number"]) is not int or not isinstance(data["stage"], str) or not _is_name(data["stage"]):
+        raise ProtocolError("not a stage: something is of the wrong type")
+    return Stage(**data)
 
 
 def _object(line: bytes) -> dict[str, Any]:
@@ -136,9 +184,11 @@ def _one_line(text: str) -> str:
 
 
 def _are_stages(stages: object) -> bool:
-    return isinstance(stages, dict) and all(
-        name.isidentifier() and len(name) < 32 and _is_seconds(value) for name, value in stages.items()
-    )
+    return isinstance(stages, dict) and all(_is_name(name) and _is_seconds(value) for name, value in stages.items())
+
+
+def _is_name(name: str) -> bool:
+    return name.isidentifier() and len(name) < 32
 
 
 def _is_seconds(value: object) -> bool:

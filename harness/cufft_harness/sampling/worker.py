@@ -6,6 +6,7 @@ training did can have damaged, and takes nothing from a request but the GPT's we
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -19,7 +20,7 @@ from cufft_harness.probes.outcome import Verdict
 from cufft_harness.probes.stft import check_stft
 from cufft_harness.sampling import injection as rehearsal
 from cufft_harness.sampling.artefacts import SAMPLE_RATE
-from cufft_harness.sampling.protocol import Answer, Request
+from cufft_harness.sampling.protocol import Answer, Request, Stage
 from cufft_harness.tiers import Placement, Tier
 from cufft_harness.weights import weights_digest
 from cufft_harness.xtts import Xtts, decode, speech
@@ -41,9 +42,11 @@ class Worker:
 
     Args:
         directory: the base model.
+        tell: called as each stage of a request begins.
     """
 
-    def __init__(self, directory: ModelDirectory) -> None:
+    def __init__(self, directory: ModelDirectory, tell: Callable[[Stage], None] = lambda stage: None) -> None:
+        self._tell = tell
         self.model: Xtts = load(directory)
         self._directory = directory
         self._weights_of: tuple[str, int, int] | None = None
@@ -70,22 +73,22 @@ class Worker:
     def _make(self, request: Request) -> Answer:
         placement = request.placement
         device = torch.device(placement.device)
-        stages = speech.Stages(device)
+        stages = speech.Stages(device, lambda name: self._tell(Stage(request.number, name)))
         with stages.stage("load"):
             self._make_room(placement)
             self._move(placement.device)
-            digest = self._use_weights(request.checkpoint)
+            digest = self._use_weights(request.checkpoint, request.epoch)
             fast = self._fast_path() if request.fast and placement.tier is Tier.CPU else None
         with transforms(placement, request.rehearse):
             with stages.stage("probe"):
                 probe(placement)
             with stages.stage("voice"):
                 voice = self._voice(Path(request.reference))
-            samples = speech.speak(
+            spoken = speech.speak(
                 self.model, request.text, request.language, voice, request.seed, request.max_seconds, stages, fast
             )
         with stages.stage("write"):
-            samples = resample(samples, speech.SAMPLE_RATE, SAMPLE_RATE)
+            samples = resample(spoken.samples, speech.SAMPLE_RATE, SAMPLE_RATE)
             write_pcm16(Path(request.target), samples, SAMPLE_RATE)
         return Answer(
             request.number,
@@ -93,6 +96,8 @@ class Worker:
             weights_sha256=digest,
             stages={name: round(seconds, 4) for name, seconds in stages.seconds.items()},
             audio_seconds=len(samples) / SAMPLE_RATE,
+            stopped_by_itself=spoken.stopped_by_itself,
+            sentences=spoken.sentences,
             precision=str(fast.choice) if fast else decode.PLAIN,
         )
 
@@ -113,17 +118,28 @@ class Worker:
         self._fast = None
         torch.cuda.empty_cache()  # does nothing where CUDA is not in use
 
-    def _use_weights(self, checkpoint: str | None) -> str:
-        """Put a checkpoint's GPT weights into the model and return the digest of what is then in memory."""
+    def _use_weights(self, checkpoint: str | None, epoch: int | None) -> str:
+        """Put a checkpoint's GPT weights into the model and return the digest of what is then in memory.
+
+        Raises:
+            NotMade: the file is of another epoch by now.
+        """
         wanted = None if checkpoint is None else _identity(Path(checkpoint))
         if wanted != self._weights_of:
             self._weights_of = ("", 0, 0)  # true of nothing, while the weights are being replaced
             # the base model's own are wanted again so rarely that they are not kept: they are as large as the model
-            fresh = gpt_state(load(self._directory)) if checkpoint is None else load_checkpoint(Path(checkpoint)).gpt
-            replace_gpt(self.model, fresh)
+            replace_gpt(self.model, self._weights(checkpoint, epoch))
             self._digest = weights_digest(gpt_state(self.model))
             self._weights_of = wanted
         return self._digest
+
+    def _weights(self, checkpoint: str | None, epoch: int | None) -> dict[str, torch.Tensor]:
+        if checkpoint is None:
+            return gpt_state(load(self._directory))
+        loaded = load_checkpoint(Path(checkpoint))
+        if epoch not in (None, loaded.complete_epochs):
+            raise NotMade(f"{Path(checkpoint).name} is of epoch {loaded.complete_epochs} by now")
+        return loaded.gpt
 
     def _fast_path(self) -> decode.FastPath:
         """The fast parts that are worth it on this machine, made from the weights now in memory."""
@@ -181,7 +197,12 @@ def _one_line(error: BaseException) -> str:
 
 def serve(directory: Path, requests: BinaryIO, answers: BinaryIO) -> None:
     """Load the model, greet, then answer requests until they end."""
-    worker = Worker(ModelDirectory.at(directory))
+
+    def tell(stage: Stage) -> None:
+        answers.write(stage.to_line())
+
+    tell(Stage(0, "model"))
+    worker = Worker(ModelDirectory.at(directory), tell)
     answers.write(Answer(0, made=True).to_line())
     for line in requests:
         request = Request.from_line(line)

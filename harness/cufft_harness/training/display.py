@@ -6,13 +6,14 @@ import logging
 import logging.handlers
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.logging import RichHandler
 from rich.progress import (
     BarColumn,
@@ -23,6 +24,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 from tensorboard.summary.writer.event_file_writer import _AsyncWriterThread
 from torch.utils.tensorboard import SummaryWriter
 
@@ -34,6 +36,8 @@ log = logging.getLogger("cufft_harness")
 LOG_BYTES = 10 << 20
 """Length at which train.log is put aside as train.log.1; some forty thousand epochs with their samples."""
 LOGS_KEPT = 3
+SECONDS_BETWEEN_LINES = 30.0
+"""Where there is no terminal, what goes on is said so often."""
 
 if TYPE_CHECKING:
     _StreamHandler = logging.StreamHandler[TextIO]
@@ -52,7 +56,7 @@ class Display:
     def __init__(self, output: Path, main: bool = True) -> None:
         self.console = Console(file=cast(TextIO, _Patient(sys.stdout)), quiet=not main)
         self._main = main
-        self._progress = Progress(
+        self._progress = _Bars(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
@@ -66,6 +70,7 @@ class Display:
         self._bar: TaskID | None = None
         self._doing = ""
         self._board: SummaryWriter | None = None
+        self._doing_said = 0.0
         self._thread_failed = threading.excepthook
         if main:
             try:
@@ -124,6 +129,21 @@ class Display:
         finally:
             self.end_bar()
 
+    def doing(self, what: object, since_last: float = SECONDS_BETWEEN_LINES) -> None:
+        """Show what goes on beside the training: on a terminal as a line below the bars, elsewhere now and then.
+
+        Args:
+            what: as text; None takes the line away, and counts as a line said.
+            since_last: seconds between two lines where there is no terminal.
+        """
+        now = time.monotonic()
+        self._progress.below = "" if what is None else str(what)
+        if what is None:
+            self._doing_said = now
+        elif self._progress.disable and now - self._doing_said >= since_last:
+            self._doing_said = now
+            self.say(str(what))
+
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Add values to TensorBoard; a full disk costs the curve, not the run."""
 
@@ -137,14 +157,15 @@ class Display:
         """Wait until TensorBoard has written what it was given."""
         self._to_board(lambda board: board.flush())
 
-    def sample(self, path: Path, epoch: int) -> None:
-        """Add a sample's audio to TensorBoard."""
+    def sample(self, path: Path, epoch: int, number: int = 1) -> None:
+        """Add a sample's audio to TensorBoard; of several in an epoch, `number` says which."""
         try:
             samples = read_mono(path, SAMPLE_RATE)
         except AudioError as problem:
             log.warning("%s is not shown in TensorBoard: %s", path, problem)
             return
-        self._to_board(lambda board: board.add_audio("sample", samples[None], epoch, sample_rate=SAMPLE_RATE))
+        name = "sample" if number == 1 else f"sample_{number}"
+        self._to_board(lambda board: board.add_audio(name, samples[None], epoch, sample_rate=SAMPLE_RATE))
 
     def _explain_thread(self, failure: threading.ExceptHookArgs) -> None:
         """TensorBoard writes in a thread of its own; its disk trouble is one line, as everybody else's."""
@@ -161,6 +182,18 @@ class Display:
         except OSError as error:
             log.warning("TensorBoard is switched off: %s", error)
             self._board = None
+
+
+class _Bars(Progress):
+    """Bars, and one line of text below them."""
+
+    below = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """What is drawn."""
+        yield from super().get_renderables()
+        if self.below:
+            yield Text(self.below, overflow="ellipsis", no_wrap=True)
 
 
 class _Patient:

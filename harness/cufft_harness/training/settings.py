@@ -145,6 +145,9 @@ class Settings:
     sample_every_n_epochs: int | None = _samples(
         None, "Epochs between samples. Default: a sample of every saved epoch.", at_least=1
     )
+    sample_base_model: bool = _samples(
+        True, "Begin with a sample of the untrained model, epoch 0, to compare with; of `tiny` there is none."
+    )
     sample_text: str = _samples(None, "What the samples say. Default: a sentence of the sample language.")
     sample_language: str = _samples(None, "Language of the sample text. Default: that of --language.", kind=Language())
     sample_reference: Path | None = _samples(None, "Voice of the samples. Default: the first validation clip.")

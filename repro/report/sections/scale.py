@@ -17,7 +17,7 @@ GPUS = (1, 8, 64, 256, 1000)
 EPOCH_SECONDS = 600.0
 """An epoch on one GPU, assumed; with n GPUs it is assumed to take an n-th of it."""
 QUEUE = 3
-"""Samples that may wait before the oldest is dropped (`cufft_harness.sampling.supervisor.LONGEST_QUEUE`)."""
+"""Samples that may wait before the oldest is dropped (`cufft_harness.sampling.waiting.LONGEST_QUEUE`)."""
 TOLERATED = 0.02
 """Share of its time that training may stand still."""
 
