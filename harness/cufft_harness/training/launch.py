@@ -12,6 +12,7 @@ import re
 import sys
 from pathlib import Path
 
+from cufft_harness import processes
 from cufft_harness.errors import UserError
 
 WORLD_SIZES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
@@ -34,8 +35,10 @@ def start_all_processes() -> None:
             "accelerate was asked for several processes and started one: on the CPU it needs an MPI for the others.",
             "Use `torchrun --standalone --nproc-per-node N -m cufft_harness train ...` instead.",
         )
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", wanted[1]]
-    os.execv(sys.executable, [*torchrun, "-m", "cufft_harness", *sys.argv[1:]])  # noqa: S606 - a list, as everywhere
+    each = processes.python_module("cufft_harness", *sys.argv[1:])
+    count = ["--standalone", "--nproc-per-node", wanted[1]]
+    torchrun = processes.python_module("torch.distributed.run", *count, "--no-python", *each)
+    os.execve(torchrun[0], torchrun, processes.python_environment())  # noqa: S606 - a list, as everywhere
 
 
 def _command_line(pid: int) -> str:
