@@ -35,7 +35,9 @@ def test_people_get_title_evidence_and_commands(tmp_path):
     text = _diagnose(log, text=True).stdout
     assert "RTX 40 series" in text
     assert "compute capability 8.9" in text
-    assert "pip install --force-reinstall torch torchaudio --index-url https://download.pytorch.org/whl/cu118" in text
+    assert "pip install torch==2.0.1 torchaudio==2.0.2 --force-reinstall" in text
+    assert "--index-url https://download.pytorch.org/whl/cu118" in text
+    assert "line 2: RuntimeError: cuFFT error: CUFFT_INTERNAL_ERROR" in text
 
 
 def test_markdown_can_be_pasted():

@@ -7,13 +7,23 @@ from pathlib import Path
 
 import pytest
 import yaml
-from cufft_harness.cufft import CufftResult
-from cufft_harness.diagnosis import environment, from_text, hardware, log_input
+from cufft_harness.diagnosis import (
+    clauses,
+    codes,
+    environment,
+    error_lines,
+    hardware,
+    log_input,
+    matching,
+    signs,
+    torch_versions,
+)
 from cufft_harness.diagnosis.catalogue import catalogue
 from cufft_harness.diagnosis.environment import environment_of
+from cufft_harness.diagnosis.facts import Fact
 from cufft_harness.diagnosis.from_text import read_log
 from cufft_harness.diagnosis.log_input import Source, clean, read
-from cufft_harness.diagnosis.rules import Confidence, rank, rules
+from cufft_harness.diagnosis.rules import RULES, Confidence, _parse, rank
 from cufft_harness.diagnosis.toml import load
 
 REPORTS = yaml.safe_load((Path(__file__).parent / "data" / "reports.yaml").read_text())
@@ -27,6 +37,9 @@ plan-count-limit-cuda9 plan-cache-wrong-device-old plan-cache-vector-segfault cl
 invalid-plan-terminate no-current-context cufft-111-plan-reuse-wrong makeplan-segfault mixed-cuda-libraries
 nvjitlink-absent tensorflow-factory-message cuda-graph-capture forked-child handle-reuse misaligned-real-input
 very-large-transform zluda rocm-hipfft unexplained-reinstall-cures allocation-hook not-cufft undetermined
+toolkit-too-old-for-card gpu-too-old-for-cufft stub-library binding-does-not-know-library-name windows-dll-init-failed
+plan-shared-across-threads exec-does-not-fit-plan-type callback-type-mismatch plan-destroy-ruins-context
+other-device-current half-precision-overflow-nan empty-dim-list
 """.split()  # noqa: SIM905
 )
 
@@ -48,27 +61,26 @@ def test_made_up_reports_come_out_as_their_mechanism(report):
 def test_the_catalogue_is_complete():
     """Every cause is there under its id, with title, mechanism and fix, and can be reached by a rule."""
     assert set(catalogue()) == CAUSES
-    assert {rule.cause for rule in rules()} == CAUSES
+    assert {rule.cause for rule in RULES} == CAUSES
     for cause in catalogue().values():
         assert cause.title
         assert cause.mechanism
-        assert cause.fix
+        assert cause.fixes
         assert all(url.startswith("https://") for url in cause.evidence)
 
 
-def test_rules_speak_of_facts_that_exist():
-    """No rule waits for a fact that nothing can yield (a misspelt name would never hold)."""
-    package = Path(load.__wrapped__.__code__.co_filename).parent
-    code = "".join((package / name).read_text() for name in ("from_versions.py", "from_probes.py", "from_text.py"))
-    facts = set(load("signs.toml")) | set(CufftResult.__members__) | set(re.findall(r'"([a-zA-Z][\w.-]+)"', code))
-    used = {name for rule in rules() for need in rule.needs for name in need} | {n for r in rules() for n in r.excludes}
-    assert used <= facts
+def test_a_rule_or_reader_that_names_no_known_fact_is_refused():
+    """A misspelt fact is an error as soon as rules are loaded or the fact is made, not a rule that never holds."""
+    with pytest.raises(ValueError, match="memory-ful"):
+        _parse("low-free-vram", {"when": "cufft-code memory-ful|torch-oom", "weight": 1})
+    with pytest.raises(ValueError, match="CUFFT_NOPE"):
+        Fact("CUFFT_NOPE", "")
 
 
 def test_every_sign_is_used_by_a_rule():
     """A sign that no rule asks for would be dead weight in every reading."""
-    used = {name for rule in rules() for need in rule.needs for name in need} | {n for r in rules() for n in r.excludes}
-    assert set(load("signs.toml")) <= used
+    used = {name for rule in RULES for need in rule.needs for name in need} | {n for r in RULES for n in r.excludes}
+    assert set(load("signs.toml")) | set(load("contrasts.toml")) <= used
 
 
 def test_the_answer_is_never_empty():
@@ -77,7 +89,7 @@ def test_the_answer_is_never_empty():
         (first, *_) = _findings(log)
         assert first.cause.id == "undetermined"
         assert first.confidence is Confidence.LOW
-        assert "cufft-harness doctor" in first.cause.next_experiment
+        assert "cufft-harness doctor" in first.remedy.next_experiment
 
 
 @pytest.mark.parametrize(
@@ -106,7 +118,7 @@ def test_high_confidence_needs_proof():
     """Many hints never add up to certainty: without a rule that proves, a cause is medium at most."""
     for report in REPORTS:
         for finding in _findings(report["log"]):
-            proving = [rule for rule in rules() if rule.cause == finding.cause.id and rule.proves]
+            proving = [rule for rule in RULES if rule.cause == finding.cause.id and rule.proves]
             assert finding.confidence is not Confidence.HIGH or proving
 
 
@@ -121,6 +133,7 @@ def test_high_confidence_needs_proof():
         ("torchvision 0.14.1", None, None),
         ('File "x/torch/nn/modules/module.py", line 1194, in _call_impl', (1, 13), (11, 7)),
         ('File "x\\torch\\functional.py", line 641, in stft', (2, 0), (11, 7)),
+        ("PyTorch 2.6+ / CUDA 12.4", (2, 6), (12, 4)),
         ("torch 2.6 fails, torch 2.4.0+cu118 works", (2, 6), (12, 4)),
     ],
 )
@@ -209,9 +222,14 @@ def _repeats(tree):
 
 
 def _patterns():
-    for name, sign in load("signs.toml").items():
-        yield from ((name, pattern) for pattern in sign.get("patterns", ()))
-    for module in (environment, hardware, from_text, log_input):
+    tables = ("signs.toml", "contrasts.toml", "harmless.toml")
+    entries = [(name, entry) for table in tables for name, entry in load(table).items()]
+    entries += [(name, entry.get(part, {})) for name, entry in load("programs.toml").items() for part in entry]
+    for name, entry in entries:
+        if isinstance(entry, dict):
+            yield from ((name, pattern.removeprefix("*")) for pattern in entry.get("patterns", ()))
+    modules = (clauses, codes, environment, error_lines, hardware, log_input, matching, signs, torch_versions)
+    for module in modules:
         for name, value in vars(module).items():
             if isinstance(value, re.Pattern):
                 yield f"{module.__name__}.{name}", value.pattern

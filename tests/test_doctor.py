@@ -62,7 +62,7 @@ def test_the_original_machine_is_diagnosed_as_the_missing_jit_compiler():
     first = examination.findings[0]
     assert first.cause.id == "ptx-jit-unavailable"
     assert first.confidence is Confidence.HIGH
-    fix = "\n".join(first.cause.fix)
+    fix = "\n".join(first.remedy.fix)
     assert "lxc.mount.entry" in fix
     assert "libnvidia-ptxjitcompiler.so.1" in fix
     assert any("221" not in reason and "not found" in reason for reason in first.supports)

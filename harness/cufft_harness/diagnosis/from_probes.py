@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cufft_harness.diagnosis import from_versions
-from cufft_harness.diagnosis.facts import Environment, Evidence, Fact, Gpu, Version
+from cufft_harness.diagnosis.facts import Environment, Evidence, Fact, Gpu, Sure, Version, unique
 from cufft_harness.diagnosis.from_text import facts_in
+from cufft_harness.diagnosis.programs import Framework, Program
 from cufft_harness.driver import DriverReport, SystemReport
 from cufft_harness.driver.report import PTX_CODES
 from cufft_harness.probes.outcome import Outcome, Verdict
@@ -36,7 +37,8 @@ def observe(system: SystemReport, driver: DriverReport, results: Results) -> Evi
         *_torch(environment, results.environment),
         *_outcomes(results.outcomes, results.environment),
     ]
-    return Evidence((), environment).with_facts([*facts, *from_versions.facts_of(environment, facts)])
+    derived = from_versions.facts_of(environment, facts)
+    return Evidence(unique([*facts, *derived]), environment, program=Program(Framework.PYTORCH, "PyTorch"))
 
 
 def bad(outcome: Outcome) -> bool:
@@ -52,6 +54,7 @@ def _environment(system: SystemReport, driver: DriverReport, torch: Mapping[str,
     return Environment(
         torch=version,
         cuda=_version(torch.get("cuda")),
+        cuda_sure=Sure.PRINTED if torch.get("cuda") else Sure.NOT,
         cufft=_version(torch.get("cufft")),
         driver=_version(system.kernel_module),
         driver_cuda=driver.cuda,

@@ -28,7 +28,10 @@ _TELLING = (
     "cuFFT error", "CUFFT_", "hipFFT", "nvJitLink", "CUDA out of memory", "CUDA error", "MKL FFT", "PTX JIT",
     "device-side assert", "Segmentation fault", "Unsupported dtype", "RuntimeError", "PyTorch version",
     "Driver Version", "NVIDIA GeForce", "torch==", "+cu1", "cufft plan", "no kernel image", "forked subprocess",
-    "stream is capturing", "ZLUDA", "Padding size", "powers of two",
+    "stream is capturing", "ZLUDA", "Padding size", "powers of two", "CUFFT error", "CUFFTError", "CuFFTError",
+    "cuFFT batched plan", "initializing FFT", "fail to plan", "creation failed", "undefined symbol", "shared object",
+    "library not found", "WinError", "stub version", "OUT_OF_MEMORY", "memory was insufficient", "illegal memory",
+    "context is destroyed", "what():", "terminate called", "invalid device function", "CUDA Build Version",
 )  # fmt: skip
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]{0,64}[ -/]{0,8}[@-~]|\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)|[@-Z\\-_])")

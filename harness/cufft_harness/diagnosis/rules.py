@@ -6,13 +6,14 @@ rule marked `proves` can lead to high confidence, so many hints together never d
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from functools import cache
 
-from cufft_harness.diagnosis.catalogue import Cause, catalogue
+from cufft_harness.diagnosis.catalogue import Cause, Remedy, catalogue
 from cufft_harness.diagnosis.facts import Evidence
+from cufft_harness.diagnosis.registry import known_facts
+from cufft_harness.diagnosis.remedies import remedy_for
 from cufft_harness.diagnosis.toml import load
 
 _LIKELY = 4.0
@@ -47,33 +48,35 @@ class Rule:
         """Every need is met by one of its alternatives, and nothing excluded is known."""
         return not (self.excludes & names) and all(any(name in names for name in need) for need in self.needs)
 
-    def reason(self, evidence: Evidence) -> str:
-        """Why, in words: the rule's own, or what its facts say."""
+    def reasons(self, evidence: Evidence) -> Iterator[str]:
+        """Why, a sentence each: the rule's own, or what its facts say."""
         if self.because:
-            return self.because
-        says = (evidence.says(name) for need in self.needs for name in need)
-        return "; ".join(dict.fromkeys(filter(None, says)))
+            yield self.because
+        else:
+            yield from filter(None, (evidence.says(name) for need in self.needs for name in need))
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A cause with what speaks for and against it."""
+    """A cause with what speaks for and against it.
+
+    Attributes:
+        remedy: what to do, in the terms of the program that failed.
+    """
 
     cause: Cause
+    remedy: Remedy
     score: float
     confidence: Confidence
     supports: tuple[str, ...]
     contradicts: tuple[str, ...]
 
 
-@cache
-def rules() -> tuple[Rule, ...]:
-    """All rules of rules.toml."""
-    return tuple(_parse(cause, entry) for cause, entries in load("rules.toml").items() for entry in entries)
-
-
 def _parse(cause: str, entry: Mapping[str, object]) -> Rule:
     words = str(entry["when"]).split()
+    unknown = {name for word in words for name in word.lstrip("!").split("|")} - known_facts()
+    if unknown:
+        raise ValueError(f"a rule of {cause} waits for facts that nothing yields: {', '.join(sorted(unknown))}")
     return Rule(
         cause,
         tuple(tuple(word.split("|")) for word in words if not word.startswith("!")),
@@ -84,11 +87,15 @@ def _parse(cause: str, entry: Mapping[str, object]) -> Rule:
     )
 
 
+# Read as soon as this module is: a misspelt fact would be a rule that never holds.
+RULES = tuple(_parse(cause, entry) for cause, entries in load("rules.toml").items() for entry in entries)
+
+
 def rank(evidence: Evidence) -> tuple[Finding, ...]:
     """The causes that the evidence speaks for, best first; never empty: `undetermined` is among them."""
     names = evidence.names()
     held: dict[str, list[Rule]] = {}
-    for rule in rules():
+    for rule in RULES:
         if rule.holds(names):
             held.setdefault(rule.cause, []).append(rule)
     scores = {cause: sum(rule.weight for rule in group) for cause, group in held.items()}
@@ -112,8 +119,27 @@ def _findings(
             confidence = Confidence.MEDIUM if scores[cause] >= _LIKELY and lead >= 0 else Confidence.LOW
         yield Finding(
             catalogue()[cause],
+            remedy_for(catalogue()[cause], evidence.program.framework, evidence.environment),
             scores[cause],
             confidence,
-            tuple(dict.fromkeys(rule.reason(evidence) for rule in held[cause] if rule.weight > 0)),
-            tuple(dict.fromkeys(rule.reason(evidence) for rule in held[cause] if rule.weight < 0)),
+            _sentences(evidence, (rule for rule in held[cause] if rule.weight > 0)),
+            _sentences(evidence, (rule for rule in held[cause] if rule.weight < 0)),
         )
+
+
+def _sentences(evidence: Evidence, group: Iterable[Rule]) -> tuple[str, ...]:
+    """One line a fact, the weightiest rule's first; of those that begin with the same words the fullest."""
+    lines: list[str] = []
+    for rule in sorted(group, key=lambda rule: -abs(rule.weight)):
+        for line in rule.reasons(evidence):
+            kept = [other for other in lines if _same_fact(line, other)]
+            if not kept:
+                lines.append(line)
+            elif len(line) > len(kept[0]):
+                lines[lines.index(kept[0])] = line
+    return tuple(lines)
+
+
+def _same_fact(line: str, other: str) -> bool:
+    """Both say the same of the same: up to the first comma, or one begins with the other."""
+    return line.split(",")[0] == other.split(",")[0] or line.startswith(other) or other.startswith(line)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cufft_harness.diagnosis.catalogue import catalogue
+from cufft_harness.diagnosis.programs import Framework
+from cufft_harness.diagnosis.remedies import remedy_for
 from cufft_harness.fleet.groups import Group, Picture
 from cufft_harness.fleet.reading import Fleet
 
@@ -41,7 +43,7 @@ def as_dict(picture: Picture, fleet: Fleet) -> dict[str, Any]:
 
 def _fix(group: Group) -> tuple[str, ...]:
     cause = catalogue().get(group.failure.cause)
-    return cause.fix if cause else ()
+    return remedy_for(cause, Framework.PYTORCH).fix if cause else ()
 
 
 def difference(group: Group, picture: Picture) -> str:
@@ -75,7 +77,7 @@ def show(picture: Picture, fleet: Fleet, console: Console) -> None:
     for cause in dict.fromkeys(group.failure.cause for group in picture.groups):
         if entry := catalogue().get(cause):
             console.print(f"\n[bold]{escape(cause)}[/]: {escape(entry.title)}")
-            for line in entry.fix:
+            for line in remedy_for(entry, Framework.PYTORCH).fix:
                 console.print(f"  {escape(line)}")
     if len(picture.kinds) > 1:
         console.print("\nHealthy GPUs differ in:")
