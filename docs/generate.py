@@ -7,11 +7,11 @@ files of the repository have no page, and their names stay as text.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
 import mkdocs_gen_files
-from cufft_harness.diagnosis.catalogue import Cause, catalogue
+
+from repro import cause_pages
 
 ROOT = Path(__file__).parent.parent
 PAGES = {"README.md": "index.md", "REPORT.md": "report.md", "CONTRIBUTING.md": "contributing.md"}
@@ -27,7 +27,8 @@ def main() -> None:
         (ROOT / "docs").glob("*.md")
     ):  # whose links hold in the repository, where REPORT.md is a level up
         _write(path.name, _with_links(path.read_text(encoding="utf-8")))
-    _write("causes.md", causes_page(catalogue().values()))
+    for page, text in cause_pages.pages().items():
+        _write(page, text)
 
 
 def _with_links(text: str) -> str:
@@ -49,28 +50,6 @@ def _with_links(text: str) -> str:
         return found.group() if (ROOT / "docs" / target).exists() else words
 
     return LINK.sub(link, text)
-
-
-def causes_page(causes: Iterable[Cause]) -> str:
-    """All causes, each under the anchor that `diagnose` names."""
-    lines = ["# Causes", "", "What `doctor` and `diagnose` can name, from `causes.toml`.", ""]
-    for cause in causes:
-        lines += _cause(cause)
-    return "\n".join(lines) + "\n"
-
-
-def _cause(cause: Cause) -> list[str]:
-    fix = [f"    {one[2:]}" if one.startswith("$ ") else f"- {one}" for one in cause.fix]
-    lines = [f"## {cause.title} {{#{cause.id}}}", "", cause.mechanism, "", "**What to do**", ""]
-    for line in fix:
-        lines += [line, ""]
-    if cause.meanwhile:
-        lines += [f"**Meanwhile**: {cause.meanwhile}", ""]
-    if cause.next_experiment:
-        lines += ["**What would settle it**", "", f"    {cause.next_experiment.removeprefix('$ ')}", ""]
-    if cause.evidence:
-        lines += ["**Seen or explained**: " + ", ".join(f"<{page}>" for page in cause.evidence), ""]
-    return lines
 
 
 def _write(page: str, text: str) -> None:
