@@ -86,7 +86,7 @@ def test_json_has_the_same(voice: Path):
 
 def test_what_is_shown_is_what_is_trained_on(voice: Path):
     """The check before training keeps the same clips on the same sides, with the same texts."""
-    data = read_data_set(voice, "pt")
+    data = read_data_set(voice)
     overview = look(data, 11.6, 0.1)
     audited = audit(data, lambda text, language: [5], Limits(11.6, 400, 1), None, 0.1)
     for shown, trained in ((overview.train, audited.train), (overview.validation, audited.validation)):

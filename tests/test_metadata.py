@@ -110,7 +110,7 @@ def test_coqui_is_read_as_coqui_reads_it(tmp_path: Path, names: str):
             for n in numbers:
                 writer.writerow({"audio_file": f"wavs/c{n}.wav", "text": texts[n], "speaker_name": "coqui"})
     (tmp_path / "lang.txt").write_text("en\n")
-    data = read_data_set(tmp_path, "pt")
+    data = read_data_set(tmp_path)
     assert data.validation is not None
     assert {row.language for row in data.rows} == {"en"}
     for part, rows in {"train": data.train, "eval": data.validation}.items():
@@ -416,11 +416,15 @@ def test_a_huge_cell_is_one_line(tmp_path: Path):
 
 
 def test_lang_txt_that_is_no_language_is_an_error(tmp_path: Path):
-    """It decides in which language everything is read."""
+    """It decides in which language everything is read; so does --language, and they may not differ."""
     write(tmp_path, "metadata.csv", "c0|One two.")
     (tmp_path / "lang.txt").write_text("English please")
     with pytest.raises(UserError, match=r"lang\.txt"):
-        read_data_set(tmp_path, "en")
+        read_data_set(tmp_path)
+    (tmp_path / "lang.txt").write_text("EN_us\n")
+    assert [row.language for row in read_data_set(tmp_path, "en").rows] == ["en"]
+    with pytest.raises(UserError, match=r"lang\.txt says `en`, --language says `pt`"):
+        read_data_set(tmp_path, "pt")
 
 
 def both(row: Row) -> tuple[str, str]:

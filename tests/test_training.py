@@ -235,8 +235,10 @@ def test_another_model_in_the_same_directory_is_refused(
     shutil.copytree(uninterrupted, tmp_path / "out")
     other = shutil.copytree(tiny, tmp_path / "other")
     torch.save(torch.full((80,), 2.0), other / "mel_stats.pth")
-    with pytest.raises(UserError, match="another model"):
+    with pytest.raises(UserError, match="another model") as caught:
         run(short_run, tmp_path / "out", model=str(other), num_epochs=3)
+    assert str(tiny) in caught.value.message
+    assert str(other) in caught.value.message
     assert final(tmp_path / "out").weights_sha256 == final(uninterrupted).weights_sha256
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from cufft_harness.errors import UserError, did_you_mean
 
@@ -28,6 +29,8 @@ SENTENCES: Mapping[str, str] = {
 """What the samples say where nobody says otherwise, by XTTS's language code (`XttsConfig.languages`)."""
 
 LANGUAGES = frozenset(SENTENCES)
+DEFAULT = "pt"
+"""Where neither the user nor the data set names a language: that of the original tool."""
 
 EXTRAS: Mapping[str, tuple[str, str]] = {"ja": ("cutlet", "ja"), "zh-cn": ("pypinyin", "zh")}
 """Languages whose texts coqui-tts reads with a package of an extra of its own: the package and the extra."""
@@ -54,3 +57,22 @@ def known_language(written: str) -> str:
             f"XTTS does not speak `{written}`.{did_you_mean(code, SENTENCES)}", f"It speaks {', '.join(SENTENCES)}."
         )
     return code
+
+
+def written_language(data: Path) -> str | None:
+    """The language that a data set's lang.txt names, as XTTS fine-tuning pages write it; None where there is none.
+
+    Args:
+        data: the folder, or a file in it.
+
+    Raises:
+        UserError: the file holds something else.
+    """
+    folder = data.expanduser()
+    file = (folder if folder.is_dir() else folder.parent) / "lang.txt"
+    if not file.is_file():
+        return None
+    words = file.read_text(encoding="utf-8-sig", errors="replace").split()
+    if len(words) != 1 or language_code(words[0]) not in LANGUAGES:
+        raise UserError(f"{file} should hold one language code, such as `en`.", "Mend it or remove it.")
+    return language_code(words[0])

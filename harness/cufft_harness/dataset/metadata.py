@@ -14,7 +14,7 @@ from cufft_harness.dataset.formats import FORMATS, Format, Part, read_file, read
 from cufft_harness.dataset.plausible import check_texts
 from cufft_harness.dataset.rows import DataSet, Row
 from cufft_harness.errors import UserError
-from cufft_harness.languages import LANGUAGES, language_code
+from cufft_harness.languages import DEFAULT, language_code, written_language
 
 __all__ = ["FORMATS", "DataSet", "Row", "built_in", "read_data_set", "split"]
 
@@ -31,13 +31,13 @@ def built_in() -> Path:
 
 
 def read_data_set(
-    path: Path | None, language: str, *, format: str | None = None, columns: str | None = None
+    path: Path | None, language: str | None = None, *, format: str | None = None, columns: str | None = None
 ) -> DataSet:
     """Read the metadata of a data set; no clip is opened.
 
     Args:
         path: the folder, or one metadata file in it; None is the built-in data.
-        language: of rows that name none, unless the data set has a lang.txt.
+        language: of rows that name none. None: as the data set's lang.txt says, or `languages.DEFAULT`.
         format: one of `FORMATS`, where the user says it.
         columns: what the columns hold (`audio,text,-,speaker`), where the user says it.
 
@@ -138,15 +138,14 @@ def _nothing_in(root: Path, texts: Part) -> UserError:
     )
 
 
-def _language_of(root: Path, language: str) -> tuple[str, str]:
-    """The language of rows that name none, and where it comes from; lang.txt is written by XTTS fine-tuning pages."""
-    file = root / "lang.txt"
-    if not file.is_file():
-        return language_code(language), ""
-    words = file.read_text(encoding="utf-8-sig", errors="replace").split()
-    if len(words) != 1 or language_code(words[0]) not in LANGUAGES:
-        raise UserError(f"{file} should hold one language code, such as `en`.", "Mend it or remove it.")
-    return language_code(words[0]), " (lang.txt)"
+def _language_of(root: Path, wanted: str | None) -> tuple[str, str]:
+    """The language of rows that name none, and where it comes from."""
+    written = written_language(root)
+    if written is None:
+        return language_code(wanted or DEFAULT), ""
+    if wanted is not None and language_code(wanted) != written:
+        raise UserError(f"{root / 'lang.txt'} says `{written}`, --language says `{wanted}`.", "Mend one of them.")
+    return written, " (lang.txt)"
 
 
 def _languages(rows: Sequence[Row]) -> str:

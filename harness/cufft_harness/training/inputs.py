@@ -12,6 +12,7 @@ from cufft_harness.errors import MachineError, UserError
 from cufft_harness.languages import EXTRAS
 from cufft_harness.model_files import check_model
 from cufft_harness.training.settings import Settings
+from cufft_harness.training.trained_on import check_same
 
 
 def check_inputs(settings: Settings) -> DataSet:
@@ -33,6 +34,7 @@ def check_inputs(settings: Settings) -> DataSet:
     data = read_data_set(settings.data, settings.language, format=settings.format, columns=settings.columns)
     for code in {row.language for row in data.rows}:
         check_language(code)
+    check_same(settings.output.expanduser(), settings, data)
     return data
 
 

@@ -293,8 +293,13 @@ class Trainer:
 
     def _check_it_fits(self, checkpoint: Checkpoint) -> None:
         run = f"the run in {self.folder.folder.parent}"
-        if checkpoint.model_fingerprint != self._fingerprint:
-            raise UserError(f"{run} was started from another model.", "Give its --model, or another --output.")
+        another = checkpoint.model_fingerprint != self._fingerprint
+        if another and (checkpoint.adapters or not self.settings.continue_with):  # adapters fit one base alone
+            raise UserError(
+                f"{run} was started from another model, {checkpoint.settings.get('model')}; the files of "
+                f"{self.settings.model} are not those.",
+                "Give its --model, or another --output.",
+            )
         # what shapes the optimizer's state, with the values of before there was a choice
         for name, before in {"lora_rank": None, "weight_decay_on": "all", "optimizer": "adamw"}.items():
             value = checkpoint.settings.get(name, before)
@@ -319,11 +324,18 @@ class Trainer:
         if checkpoint.scaler and self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(checkpoint.scaler)
         self._position, self._history = checkpoint.position, checkpoint.history
-        self._best = checkpoint.best_validation
+        if self._validates_elsewhere(checkpoint):  # losses on other clips say nothing of these
+            self._best = math.inf
+        else:
+            self._best = checkpoint.best_validation
         if self.accelerator.is_main_process:  # they are the sums of all processes
             self._running = checkpoint.running
         self._saved_update = self._position.update
         random_states.restore(checkpoint.rng, self.accelerator, hash_seed(self.settings.seed, self._position.update))
+
+    def _validates_elsewhere(self, checkpoint: Checkpoint) -> bool:
+        """Whether the run goes on with another data set, as the user said it may."""
+        return self.settings.continue_with and checkpoint.settings.get("data") != self.settings.as_json()["data"]
 
     def _must_stop(self) -> bool:
         """Whether any process was asked to stop: all have to leave at the same step."""

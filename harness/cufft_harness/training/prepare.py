@@ -21,6 +21,7 @@ from cufft_harness.training.display import Display
 from cufft_harness.training.fft import Transforms, choose
 from cufft_harness.training.inputs import check_inputs
 from cufft_harness.training.settings import Settings
+from cufft_harness.training.trained_on import remember
 from cufft_harness.xtts.directory import ModelDirectory, gpt_for_training, load
 from cufft_harness.xtts.features import FeatureExtractor
 from cufft_harness.xtts.loss import TrainingModel
@@ -51,6 +52,7 @@ def prepare(settings: Settings, output: Path, device: torch.device, display: Dis
     data_set = check_inputs(settings)
     display.say(f"training on {_describe(device)}; model {settings.model}; data {data_set.root}; output {output}")
     display.say(f"reading {data_set.description}")
+    remember(output, data_set)
     model = resolve(settings.model, output, settings.accept_licence)
     xtts = load(model)
     _check_sample_text(settings, xtts.tokenizer.encode, int(xtts.args.gpt_max_text_tokens))

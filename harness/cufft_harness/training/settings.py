@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from cufft_harness.errors import UserError, did_you_mean
 from cufft_harness.files import expanded
-from cufft_harness.languages import SENTENCES
+from cufft_harness.languages import DEFAULT, SENTENCES, written_language
 from cufft_harness.model_files import TINY
 from cufft_harness.training.kinds import Failures, Language
 from cufft_harness.training.setting import PREFIX, Setting, declared, setting
@@ -84,8 +84,18 @@ class Settings:
     columns: str | None = _what(
         None, "What the columns of its metadata hold, such as audio,text,speaker (- for one to leave out)."
     )
-    output: Path = _what(Path("output"), "Where checkpoints, samples and logs go.")
-    language: str = _what("pt", "Language of the samples, and of rows that name none.", kind=Language())
+    output: Path = _what(
+        None,
+        "Where checkpoints, samples and logs go. Default: output-NAME with the data set's name; output without --data.",
+    )
+    continue_with: bool = _what(
+        False, "Go on in an output directory that was trained on another data set or from another model."
+    )
+    language: str = _what(
+        None,
+        "Language of the samples, and of rows that name none. Default: what the data set's lang.txt says; else pt.",
+        kind=Language(),
+    )
     max_train_samples: int | None = _what(None, "Train on no more clips than this.", bare=True, at_least=1)
     max_val_samples: int | None = _what(None, "Validate on no more clips than this.", bare=True, at_least=1)
     max_clip_seconds: float = _what(11.6, "Longer clips are left out.", above=0.5)
@@ -234,12 +244,22 @@ SETTINGS: Mapping[str, Setting] = {one.name: one for one in declared(Settings)}
 
 def _following(given: Mapping[str, Any]) -> dict[str, Any]:
     """The defaults that follow from what is given."""
-    language = given["sample_language"] or given["language"]
+    data = given["data"]
+    language = given["language"] or (written_language(data) if data else None) or DEFAULT
+    sample_language = given["sample_language"] or language
     return {
         "model": TINY if given["data"] is None else None,
-        "sample_language": language,
-        "sample_text": SENTENCES[language],
+        "output": Path(f"output-{_name(data)}" if data else "output"),
+        "language": language,
+        "sample_language": sample_language,
+        "sample_text": SENTENCES[sample_language],
     }
+
+
+def _name(data: Path) -> str:
+    """What a data set is called: its folder's name."""
+    path = data.expanduser().absolute()
+    return (path.parent if path.is_file() else path.resolve()).name or "data"
 
 
 def read_settings(flags: Mapping[str, Any], file: Path | None = None) -> Settings:
