@@ -6,20 +6,20 @@ So a run that was interrupted goes on with the batches it would have seen, and s
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
 from cufft_harness.dataset.audit import Clip
-from cufft_harness.dataset.features import FeatureCache
-from cufft_harness.errors import MachineError
-from cufft_harness.xtts.features import CODE_STRIDE, MEL_BANDS, SAMPLE_RATE, Features, conditioning_slice
+from cufft_harness.dataset.features import MAX_CONDITIONING, MIN_CONDITIONING, FeatureSource
+from cufft_harness.xtts.features import CODE_STRIDE
 from cufft_harness.xtts.loss import Batch
 
-MIN_CONDITIONING = 3 * SAMPLE_RATE
-MAX_CONDITIONING = 6 * SAMPLE_RATE
-"""The slice that conditions the GPT lasts 3 to 6 s, or half of a shorter clip (coqui's `get_prompt_slice`)."""
+Draw = Literal["each-once", "balanced"]
+Masking = Literal["none", "slice", "coqui"]
 
 
 class Batches:
@@ -27,32 +27,40 @@ class Batches:
 
     Args:
         clips: what the check let through.
-        cache: their features, already computed.
+        features: where their features come from.
         batch_size: clips in a batch.
         seed: of everything random.
-        silence: conditioning mel of silence, (80, 1), for padding.
-        hop_length: of the conditioning mel.
         training: random order and slices, part of the loss masked; otherwise the fixed ones of validation.
+        draw: in training, every clip once an epoch, or, as coqui's `XTTSDataset`, as many clips as there are, each a
+            random one of a random language.
+        masking: in training, which codes of a batch's last clip are not scored: none, those of the slice that
+            conditions, or those that coqui's numbers mean (see `_masked`).
     """
 
     def __init__(
         self,
         clips: Sequence[Clip],
-        cache: FeatureCache,
+        features: FeatureSource,
         *,
         batch_size: int,
         seed: int,
-        silence: torch.Tensor,
-        hop_length: int,
         training: bool,
+        draw: Draw = "each-once",
+        masking: Masking = "slice",
+        hop_length: int = 256,
     ) -> None:
         self.clips = clips
-        self._cache = cache
+        self._features = features
         self._batch_size = batch_size
         self._seed = seed
-        self._silence = silence
-        self._hop_length = hop_length
         self._training = training
+        self._balanced = training and draw == "balanced"
+        self._masking = masking if training else "none"
+        self._hop_length = hop_length
+        languages: dict[str, list[int]] = {}
+        for index, clip in enumerate(clips if self._balanced else ()):
+            languages.setdefault(clip.row.language, []).append(index)
+        self._languages = list(languages.values())
 
     def __len__(self) -> int:
         """Batches in an epoch, over all processes."""
@@ -68,76 +76,74 @@ class Batches:
             processes: each gets every n-th batch, and all get the same number: where the last round is not full,
                 batches of the first fill it, as PyTorch's DistributedSampler has it.
         """
-        todo = self._order(epoch)[start:]
+        todo = [*enumerate(self.indices(epoch))][start:]
         for first in range(0, len(todo), processes):
-            yield self.collate(todo[(first + rank) % len(todo)], epoch)
+            number, indices = todo[(first + rank) % len(todo)]
+            yield self.collate(indices, epoch, number * self._batch_size)
 
     def share(self, rank: int, processes: int) -> Iterator[tuple[int, Batch]]:
         """Yield one process's share of all batches, each once, with its number: for validation."""
-        for number, indices in list(enumerate(self._order(0)))[rank::processes]:
-            yield number, self.collate(indices, 0)
+        for number, indices in [*enumerate(self.indices(0))][rank::processes]:
+            yield number, self.collate(indices, 0, number * self._batch_size)
 
-    def _order(self, epoch: int) -> list[list[int]]:
-        """Indices of the clips in each batch of an epoch."""
-        generator = torch.Generator().manual_seed(hash_seed(self._seed, epoch))
-        order = (
-            torch.randperm(len(self.clips), generator=generator) if self._training else torch.arange(len(self.clips))
-        )
+    def indices(self, epoch: int) -> list[list[int]]:
+        """Which clips make up each batch of an epoch."""
+        if self._balanced:
+            order = torch.tensor([self._drawn(epoch, place)[0] for place in range(len(self.clips))])
+        elif self._training:
+            generator = torch.Generator().manual_seed(hash_seed(self._seed, epoch))
+            order = torch.randperm(len(self.clips), generator=generator)
+        else:
+            order = torch.arange(len(self.clips))
         return [batch.tolist() for batch in torch.split(order, self._batch_size)]
 
-    def collate(self, indices: list[int], epoch: int) -> Batch:
-        """Put clips together, with the slices of an epoch."""
-        features = [self._features(self.clips[index]) for index in indices]
+    def collate(self, indices: list[int], epoch: int, place: int = 0) -> Batch:
+        """Put clips together, the first of them at `place` in the epoch, which decides about its slice."""
+
+        def choose(number: int, frames: int) -> tuple[int, int]:
+            return self._slice(self._drawn(epoch, place + number)[1], frames)
+
+        features = self._features.of([self.clips[index] for index in indices], choose)
         texts = [torch.tensor(self.clips[index].tokens, dtype=torch.long) for index in indices]
-        slices = [self._slice(clip, index, epoch) for clip, index in zip(features, indices, strict=True)]
-        length = MAX_CONDITIONING // self._hop_length + 1
-        mels = [
-            conditioning_slice(clip.mel, self._silence, start // self._hop_length, end // self._hop_length, length)
-            for clip, (start, end) in zip(features, slices, strict=True)
-        ]
         return Batch(
             text=torch.nn.utils.rnn.pad_sequence(texts, batch_first=True),
             text_lengths=torch.tensor([len(text) for text in texts]),
-            codes=torch.nn.utils.rnn.pad_sequence([clip.codes for clip in features], batch_first=True),
-            frames=torch.tensor([clip.frames for clip in features]),
-            conditioning=torch.stack(mels).reshape(len(mels), 1, MEL_BANDS, length),
-            slices=self._masked(slices) if self._training else None,
+            codes=features.codes,
+            frames=torch.tensor(features.frames),
+            conditioning=features.conditioning.unsqueeze(1),
+            slices=None if self._masking == "none" else self._masked(features.slices),
         )
 
-    def _features(self, clip: Clip) -> Features:
-        try:
-            return self._cache.load(clip)
-        except (ValueError, OSError) as error:  # they were there when the run began
-            raise MachineError(
-                f"the features of {clip.row.source} in {self._cache.folder} cannot be read any more: {error}.",
-                "The same command computes them again and goes on from the last checkpoint.",
-            ) from error
+    def _drawn(self, epoch: int, place: int) -> tuple[int, random.Random]:
+        """The clip at a place of a balanced epoch, and the generator of whatever else is random there.
 
-    def _slice(self, clip: Features, index: int, epoch: int) -> tuple[int, int]:
-        """First and last sample of the slice that conditions the GPT."""
-        generator = torch.Generator().manual_seed(hash_seed(self._seed, epoch, index))
+        What is drawn, and in which order, is as in coqui's `XTTSDataset`: language, clip, length and start of a slice.
+        """
+        generator = random.Random(hash_seed(self._seed, epoch, place))
+        if not self._balanced:
+            return place, generator
+        language = generator.choice(self._languages)
+        return language[generator.randint(0, len(language) - 1)], generator
 
-        def between(low: int, high: int) -> int:
-            return int(torch.randint(low, high + 1, (), generator=generator))
-
-        length = (
-            between(MIN_CONDITIONING, MAX_CONDITIONING)
-            if self._training
-            else (MIN_CONDITIONING + MAX_CONDITIONING) // 2
-        )
-        if length > clip.frames:
-            length = clip.frames // 2
-        start = between(0, clip.frames - length) if self._training else 0
+    def _slice(self, generator: random.Random, frames: int) -> tuple[int, int]:
+        """First sample of the slice that conditions the GPT, and its end (coqui's `get_prompt_slice`)."""
+        length = (MIN_CONDITIONING + MAX_CONDITIONING) // 2
+        if self._training:
+            length = generator.randint(MIN_CONDITIONING, MAX_CONDITIONING)
+        if length > frames:
+            length = frames // 2
+        start = generator.randint(0, frames - length) if self._training else 0
         return start, start + length
 
     def _masked(self, slices: list[tuple[int, int]]) -> torch.Tensor:
-        """The slices so that coqui's GPT masks the right codes.
+        """The slices so that coqui's GPT masks the codes that are meant, int64, (clips, 2).
 
-        It divides by the hop length of the conditioning mel and takes the result for positions of codes, of which there
-        is one per 1024 samples. With hop length 256 it so masks four times too much, on a short clip nearly every code.
-        Given in this unit, its division ends at the codes that are meant.
+        With the perceiver resampler it divides them by 256, the hop length of the conditioning mel, and takes what
+        comes out for positions of codes, of which there is one per 1024 samples: a span four times too long that begins
+        four times too far, often beyond the end of the clip. Given as "slice", its division ends at the right codes.
         """
-        return torch.tensor(slices) // CODE_STRIDE * self._hop_length
+        places = torch.tensor(slices)
+        return places if self._masking == "coqui" else places // CODE_STRIDE * self._hop_length
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import torch
 
 from cufft_harness.dataset.audit import Audited, Clip, Limits, audit
 from cufft_harness.dataset.batches import Batches, Data
-from cufft_harness.dataset.features import FeatureCache
+from cufft_harness.dataset.features import FeatureCache, FeatureSource, FreshFeatures
 from cufft_harness.errors import UserError, printable
 from cufft_harness.files import atomic_path
 from cufft_harness.training.display import Display
@@ -128,19 +128,25 @@ def _batches(
 ) -> tuple[Data, Transforms]:
     transforms = choose(settings.fft, device)
     extractor = FeatureExtractor(model, transforms.device, transforms.context)
-    cache = FeatureCache(output / "cache", extractor.identity())
-    with display.steps("computing features", len(clips[0]) + len(clips[1])) as advance:
-        cache.fill([*clips[0], *clips[1]], lambda: extractor, advance)
+    features: FeatureSource = FreshFeatures(extractor)
+    if settings.features == "cached":
+        features = cache = FeatureCache(output / "cache", extractor)
+        with display.steps("computing features", len(clips[0]) + len(clips[1])) as advance:
+            cache.fill([*clips[0], *clips[1]], advance)
+    masks = model.config().model_args.gpt_use_masking_gt_prompt_approach
+    if not masks and settings.masking != "none":
+        display.say("nothing is masked: the model's config.json has gpt_use_masking_gt_prompt_approach false")
 
     def batches(part: list[Clip], training: bool) -> Batches:
         return Batches(
             part,
-            cache,
+            features,
             batch_size=settings.batch_size,
             seed=settings.seed,
-            silence=extractor.silence(),
-            hop_length=extractor.hop_length,
             training=training,
+            draw=settings.draw,
+            masking=settings.masking if masks else "none",
+            hop_length=extractor.hop_length,
         )
 
     return Data(batches(clips[0], True), batches(clips[1], False)), transforms

@@ -37,6 +37,9 @@ RECIPES: dict[str, dict[str, Any]] = {
         "validation_fraction": 0.01,
         "batch_size": 3,
         "gradient_accumulation_steps": 84,
+        "draw": "balanced",
+        "features": "per-batch",
+        "masking": "coqui",
         "lr_schedule": "multistep",
         "adam_beta2": 0.96,
         "max_grad_norm": 0.0,
@@ -46,9 +49,10 @@ RECIPES: dict[str, dict[str, Any]] = {
 LORA_LEARNING_RATE = 2e-4
 """That of GPT-2 in the paper on LoRA (Hu et al. 2021, table 11); adapters begin at zero, 5e-6 hardly moves them."""
 SHAPING = frozenset(
-    ("data", "max_train_samples", "recipe", "num_epochs", "batch_size", "gradient_accumulation_steps", "learning_rate",
-     "lr_schedule", "warmup_steps", "lr_decay_epochs", "lr_floor", "lr_milestones", "lr_gamma", "adam_beta1",
-     "adam_beta2", "adam_eps", "weight_decay", "max_grad_norm", "mixed_precision", "seed")
+    ("data", "max_train_samples", "recipe", "num_epochs", "batch_size", "gradient_accumulation_steps", "draw",
+     "features", "masking", "optimizer", "learning_rate", "lr_schedule", "warmup_steps", "lr_decay_epochs", "lr_floor",
+     "lr_milestones", "lr_gamma", "adam_beta1", "adam_beta2", "adam_eps", "weight_decay", "max_grad_norm",
+     "mixed_precision", "seed")
 )  # fmt: skip
 """Settings whose change makes a resumed run another run than the uninterrupted one."""
 
@@ -110,6 +114,15 @@ class Settings:
     num_epochs: int = _how(3, "Times through the data.", bare=True, at_least=1)
     batch_size: int = _how(4, "Clips per step and GPU.", at_least=1)
     gradient_accumulation_steps: int = _how(1, "Batches per update of the weights.", at_least=1)
+    draw: Literal["each-once", "balanced"] = _how(
+        "each-once", "Clips of an epoch: every one once, or, with replacement, each language as often."
+    )
+    features: Literal["cached", "per-batch"] = _how(
+        "cached", "Mels and codes computed once a clip, or anew in each step of the padded batch, as coqui does."
+    )
+    masking: Literal["none", "slice", "coqui"] = _how(
+        "slice", "Codes that are not scored: none, those of the slice that conditions, or the ones coqui masks."
+    )
     optimizer: Literal["adamw", "adamw8bit"] = _how(
         "adamw", "adamw8bit keeps its state in 8 bits; it needs bitsandbytes."
     )

@@ -7,11 +7,12 @@ one per 1024 samples. These mels are the only FFTs of training, so this is where
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
+from torch.nn.functional import pad
 from TTS.tts.layers.tortoise.arch_utils import TorchMelSpectrogram
 
 from cufft_harness.audio import Samples
@@ -22,6 +23,10 @@ SAMPLE_RATE = 22_050
 MEL_BANDS = 80
 CODE_STRIDE = 1024
 """Samples per audio code: hop_length 256 times the DVAE's two strides of 2."""
+TAIL = 10 * CODE_STRIDE
+"""Samples of silence after a clip that reach all its codes: the DVAE sees 7 codes ahead, the mel half a frame more."""
+VERSION = 2
+"""Of how features are made; another one, and those of before are not used. 2: silence follows a clip."""
 
 
 @dataclass(frozen=True)
@@ -75,18 +80,42 @@ class FeatureExtractor:
         return mel.to(self.device)
 
     def identity(self) -> str:
-        """What the features depend on besides the clip: the DVAE's weights, the norms and the sizes."""
+        """What the features depend on besides the clip: how they are made, the DVAE's weights, norms and sizes."""
         state = {name: t for name, t in self._dvae.state_dict().items() if not name.startswith("decoder.")}
-        return weights_digest({**state, "norms": self._norms, "n_fft": torch.tensor(self.n_fft)})
+        sizes = {"n_fft": torch.tensor(self.n_fft), "version": torch.tensor(VERSION)}
+        return weights_digest({**state, "norms": self._norms, **sizes})
 
     @torch.inference_mode()
     def __call__(self, samples: Samples) -> Features:
-        """Compute the features of one clip of mono float32 samples at 22 050 Hz."""
+        """Compute the features of one clip of mono float32 samples at 22 050 Hz, as if silence followed it."""
         wave = torch.from_numpy(samples).clip(-1, 1).unsqueeze(0).to(self.device)
         with self._transforms():
             mel = self._style_mel(wave)[0]
-            codes = self._dvae.get_codebook_indices(self._dvae_mel(wave))[0]
+            codes = self._dvae.get_codebook_indices(self._dvae_mel(pad(wave, (0, TAIL))))[0]
+        codes = codes[: -(-len(samples) // CODE_STRIDE)]  # those that the GPT reads: one per 1024 samples begun
         return Features(mel.float().cpu().contiguous(), codes.long().cpu().contiguous(), len(samples))
+
+    @torch.no_grad()
+    def of_batch(
+        self, waves: Sequence[torch.Tensor], slices: Sequence[tuple[int, int]], longest_slice: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Compute mels and codes as GPTTrainer does in each step: of samples cut and padded to one length.
+
+        Args:
+            waves: clips of mono float32 samples at 22 050 Hz, clipped to [-1, 1].
+            slices: first sample of each slice that conditions, and the one after its last.
+            longest_slice: samples that the slices are padded to.
+
+        Returns:
+            Conditioning mels, float32, (clips, 80, frames), and codes, int64, (clips, most codes).
+        """
+        cuts = [wave[start:end] for wave, (start, end) in zip(waves, slices, strict=True)]
+        conditioning = torch.stack([pad(cut, (0, longest_slice - len(cut))) for cut in cuts]).to(self.device)
+        padded = torch.nn.utils.rnn.pad_sequence(list(waves), batch_first=True).to(self.device)
+        with self._transforms():
+            mels = self._style_mel(conditioning)
+            codes = self._dvae.get_codebook_indices(self._dvae_mel(padded))
+        return mels.float().cpu(), codes.long().cpu()
 
     def silence(self) -> torch.Tensor:
         """The conditioning mel of one frame of silence, (80, 1): what the recipe's zero padding turns into."""
@@ -96,8 +125,8 @@ class FeatureExtractor:
 def conditioning_slice(mel: torch.Tensor, silence: torch.Tensor, start: int, end: int, length: int) -> torch.Tensor:
     """Cut frames `start` to `end` out of a conditioning mel and pad with silence to `length` frames.
 
-    The recipe cuts the samples and transforms the cut; cutting the frames gives the same values except in the few
-    frames at the cut, which see the real neighbouring audio instead of its mirror image.
+    The recipe cuts the samples and transforms the cut. Cutting frames gives the same values, but for the four at each
+    end, which see the audio beside the slice instead of its mirror image; and a slice begins at a frame.
 
     Returns:
         float32, (80, length).

@@ -78,6 +78,7 @@ def build(directory: Path, size: Size = TINY, seed: int = 1234) -> Path:
             num_layers=2,
             use_transposed_convs=False,
         )
+        _spread(dvae)
     with atomic_path(directory / "vocab.json") as path:
         tokenizer.save(str(path))
     with atomic_path(directory / "config.json") as path:
@@ -89,6 +90,20 @@ def build(directory: Path, size: Size = TINY, seed: int = 1234) -> Path:
     with atomic_path(directory / "model.pth") as path:
         torch.save({"model": model.state_dict()}, path)
     return directory
+
+
+def _spread(dvae: DiscreteVAE) -> None:
+    """Let speech use hundreds of the codes: random weights alone emit a handful, whatever they hear.
+
+    What all mels have in common would decide the code. So each convolution of the encoder takes away the mean of what
+    it sees, and each entry of the codebook is as far from zero as the others.
+    """
+    with torch.no_grad():
+        for layer in dvae.encoder.modules():
+            if isinstance(layer, torch.nn.Conv1d) and layer.bias is not None:
+                layer.weight -= layer.weight.mean(dim=(1, 2), keepdim=True)
+                layer.bias.zero_()
+        dvae.codebook.embed /= dvae.codebook.embed.norm(dim=0, keepdim=True)
 
 
 def character_tokenizer(languages: list[str]) -> Tokenizer:
