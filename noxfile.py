@@ -186,6 +186,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(python=PYTHON, default=False)
+def parity(session: nox.Session) -> None:
+    """Train 30 updates with --recipe coqui and with coqui's own GPTTrainer, side by side; fails if they differ."""
+    _install(session)
+    session.run("python", "-m", "repro.training.parity", *session.posargs)
+
+
+@nox.session(python=PYTHON, default=False)
 def report(session: nox.Session) -> None:
     """REPORT.md from the results; `-- --check` only says whether it is up to date."""
     _install(session, *STUDY, extras="")

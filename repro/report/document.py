@@ -33,6 +33,7 @@ SECTIONS = (
     "goals",
     "scale",
     "benchmarks",
+    "training",
     "resilience",
     "environments",
     "repeat",

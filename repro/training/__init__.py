@@ -1,0 +1,1 @@
+"""Training beside coqui's own trainer, and what our defaults rest on."""
