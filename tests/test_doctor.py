@@ -245,7 +245,7 @@ def test_without_pytorch_the_driver_is_still_examined(monkeypatch):
     """No PyTorch: exit code 5 and the reason, not a traceback."""
     from cufft_harness.doctor import examination as module
 
-    monkeypatch.setattr(module, "read_system", lambda: SystemReport(kernel_module="570.86.10"))
+    monkeypatch.setattr(module, "read_system", lambda path: SystemReport(kernel_module="570.86.10"))
     monkeypatch.setattr(module, "probe_driver", lambda: SOUND_DRIVER)
     result = module.examine()
     assert result.status.exit_code == 5

@@ -234,7 +234,7 @@ def test_closing_restores_exactly_what_was_there(by_products):
     """After the last close the library answers bit for bit, in whatever order the handles were closed."""
     x = speech(1000)
     expected = torch.fft.rfft(x)
-    first, second, third = bypass("cpu"), guard("cpu"), inject("CUFFT_INVALID_SIZE", "cpu")
+    first, second, third = bypass("cpu"), guard("cpu"), inject("cpu", "CUFFT_INVALID_SIZE")
     first.close()
     assert not torch.equal(torch.fft.rfft(x), expected)  # the guard answers by products
     third.close()
@@ -258,7 +258,7 @@ def test_inject_speaks_pytorchs_words(code):
         "CUFFT_NVRTC_FAILURE": "cuFFT error: unknown error 18",
     }[code]
     x = speech(64)
-    with inject(code, "cpu", after=1, ops=["r2c"], times=2):
+    with inject("cpu", code, after=1, ops=["r2c"], times=2):
         torch.fft.rfft(x)
         torch.fft.fft(x.to(torch.complex64))
         for _ in range(2):
@@ -272,14 +272,14 @@ def test_inject_refuses_what_it_does_not_know():
     """A mistyped code or operator is one line that names the known ones, and nothing stays open."""
     for code, ops in (("CUFFT_NOPE", ["r2c"]), (99, ["r2c"]), (0, ["r2c"]), (5, ["rfft"]), (5, [])):
         with pytest.raises(UserError):
-            inject(code, "cpu", ops=ops)
+            inject("cpu", code, ops=ops)
 
 
 def test_guard_answers_by_products_and_warns_once(by_products):
     """A broken library costs one warning that names the code and the doctor; the device stays with products."""
     x = speech()
     expected = stft(x)
-    with guard("cpu") as guarded, inject("CUFFT_INVALID_SIZE", "cpu") as broken:
+    with guard("cpu") as guarded, inject("cpu", "CUFFT_INVALID_SIZE") as broken:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             results = [stft(x) for _ in range(5)]
@@ -313,7 +313,7 @@ def test_guard_takes_the_library_again_after_a_transient_failure(by_products):
     """One failure that goes away is retried, counted, and decides nothing."""
     x = speech()
     expected = stft(x)
-    with guard("cpu") as guarded, inject("CUFFT_EXEC_FAILED", "cpu", times=1):
+    with guard("cpu") as guarded, inject("cpu", "CUFFT_EXEC_FAILED", times=1):
         assert torch.equal(stft(x), expected)
         assert torch.equal(stft(x), expected)
     assert by_products["calls"] == 0
@@ -324,7 +324,7 @@ def test_guard_takes_the_library_again_after_a_transient_failure(by_products):
 
 def test_guard_gives_up_on_a_shape_when_others_work(by_products):
     """Two failures of one shape and a working control: only that shape goes to products."""
-    with guard("cpu") as guarded, inject("CUFFT_INTERNAL_ERROR", "cpu", times=2) as broken:
+    with guard("cpu") as guarded, inject("cpu", "CUFFT_INTERNAL_ERROR", times=2) as broken:
         for _ in range(3):
             torch.fft.rfft(speech(640))
         assert by_products["calls"] == 3
@@ -336,7 +336,7 @@ def test_guard_gives_up_on_a_shape_when_others_work(by_products):
 
 def test_guard_raises_a_dead_context_with_a_note():
     """An error the FFT only reports is not masked: PyTorch's text stays, and a note says what it means."""
-    with guard("cpu") as guarded, inject(Fault.DEAD_CONTEXT, "cpu"):
+    with guard("cpu") as guarded, inject("cpu", Fault.DEAD_CONTEXT):
         with pytest.raises(RuntimeError, match="cuFFT error: CUFFT_EXEC_FAILED") as caught:
             stft(speech())
         notes = "".join(getattr(caught.value, "__notes__", [])) + str(caught.value)
@@ -364,13 +364,13 @@ def test_verify_catches_wrong_numbers():
     """A library that computes wrong numbers silently is found at the first result of a shape, and replaced for it."""
     x = speech()
     expected = stft(x)
-    with guard("cpu", verify=True) as guarded, inject(Fault.WRONG_NUMBERS, "cpu", after=1):
+    with guard("cpu", verify=True) as guarded, inject("cpu", Fault.WRONG_NUMBERS, after=1):
         assert torch.equal(stft(x), expected)
         torch.testing.assert_close(stft(x), expected, rtol=1e-4, atol=2e-5)  # the second execution is checked too
         torch.testing.assert_close(stft(x), expected, rtol=1e-4, atol=2e-5)
     ((entry, count),) = guarded.account.entries().items()
     assert (entry.code, count) == ("wrong numbers", 2)
-    with inject("wrong-numbers", "cpu"):
+    with inject("cpu", "wrong-numbers"):
         assert not torch.allclose(stft(x), expected)
 
 
@@ -384,7 +384,7 @@ def test_verify_does_not_complain_about_nan_or_nothing(by_products):
 
 def test_an_empty_batch_decides_nothing():
     """cuFFT refuses an empty batch with INVALID_SIZE: the guard answers it, and goes on with the library."""
-    with guard("cpu") as guarded, inject("CUFFT_INVALID_SIZE", "cpu", times=2):
+    with guard("cpu") as guarded, inject("cpu", "CUFFT_INVALID_SIZE", times=2):
         assert torch.fft.rfft(torch.zeros(0, 16)).shape == (0, 9)
         assert torch.equal(torch.fft.rfft(speech(16)), torch.fft.rfft(speech(16)))
     assert guarded.given_up == {}
@@ -398,7 +398,7 @@ def test_a_hang_ends_when_the_injection_is_closed():
         torch.fft.rfft(speech(64))
         done.set()
 
-    hanging = inject("hang", "cpu")
+    hanging = inject("cpu", "hang")
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     time.sleep(0.1)
@@ -409,7 +409,7 @@ def test_a_hang_ends_when_the_injection_is_closed():
 
 def test_a_crash_is_a_segmentation_fault():
     """ "crash" ends the process as a crashing cuFFT would."""
-    code = "import torch; from cufft_harness.fft import inject; inject('crash', 'cpu'); torch.fft.rfft(torch.ones(8))"
+    code = "import torch; from cufft_harness.fft import inject; inject('cpu', 'crash'); torch.fft.rfft(torch.ones(8))"
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=120)
     assert finished.returncode == -11
 

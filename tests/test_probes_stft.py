@@ -66,7 +66,7 @@ def test_wrong_numbers_on_the_second_call_are_found(monkeypatch, spoil):
 @pytest.mark.parametrize("code", [CufftResult.CUFFT_INVALID_SIZE, CufftResult.CUFFT_INTERNAL_ERROR])
 def test_a_broken_library_is_found_and_the_bypass_gets_round_it(code):
     """With every FFT of the device failing as a broken cuFFT does: the check fails with the code, the bypass passes."""
-    with inject(code, "cpu"):
+    with inject("cpu", code):
         result = probe.check_stft("cpu")
         assert (result.verdict, result.code) == (Verdict.FAILED, code.name)
         assert bypass_probe.run("cpu").verdict is Verdict.PASS
@@ -75,7 +75,7 @@ def test_a_broken_library_is_found_and_the_bypass_gets_round_it(code):
 
 def test_a_library_with_wrong_numbers_cannot_fool_the_reference():
     """Numbers that are wrong in every FFT of the process are found, because the reference uses none."""
-    with inject(Fault.WRONG_NUMBERS, "cpu"):
+    with inject("cpu", Fault.WRONG_NUMBERS):
         assert probe.check_stft("cpu").verdict is Verdict.WRONG_NUMBERS
 
 

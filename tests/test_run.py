@@ -58,7 +58,7 @@ def test_script_with_its_own_arguments_and_exit_code(tmp_path):
 def test_without_the_guard_the_same_program_dies(tmp_path):
     """The injection is real: in bypass the library is never asked, unguarded the program would end in the error."""
     (tmp_path / "prog.py").write_text(
-        "from cufft_harness.fft import inject\ninject('CUFFT_INVALID_SIZE', 'cpu')\n"
+        "from cufft_harness.fft import inject\ninject('cpu', 'CUFFT_INVALID_SIZE')\n"
         + PROGRAM.replace("assert", "pass #")
     )
     plain = subprocess.run([sys.executable, "prog.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120)

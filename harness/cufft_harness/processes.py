@@ -7,12 +7,12 @@ sleep) survives even SIGKILL; that is reported as *unkillable*, not waited for.
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -48,7 +48,8 @@ def python_environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
     return made
 
 
-LADDER = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
+POSIX = hasattr(os, "killpg")
+"""Windows has neither process groups nor most signals, so a child and its children are ended by other means there."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,9 @@ def end(process: subprocess.Popen[bytes], grace_s: float = 2.0) -> bool:
         process: a child made by `start`.
         grace_s: seconds to wait after each signal.
     """
-    for signal_number in LADDER:
+    if not POSIX:
+        return _end_tree(process, grace_s)
+    for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         if process.poll() is not None:
             break
         _signal_group(process.pid, signal_number)
@@ -104,7 +107,18 @@ def end(process: subprocess.Popen[bytes], grace_s: float = 2.0) -> bool:
         except subprocess.TimeoutExpired:
             continue
     # Grandchildren may outlive the leader: the group still exists until the last of them is gone.
-    _signal_group(process.pid, signal.SIGKILL)
+    _kill_group(process.pid)
+    return process.poll() is not None
+
+
+def _end_tree(process: subprocess.Popen[bytes], grace_s: float) -> bool:
+    """What `end` is on Windows."""
+    with suppress(OSError):
+        subprocess.run(["taskkill", "/F", "/T", "/PID", str(process.pid)], capture_output=True, check=False)
+    with suppress(OSError):
+        process.kill()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(grace_s)
     return process.poll() is not None
 
 
@@ -133,15 +147,13 @@ def run(
         end(process, grace_s)
         raise
     else:
-        _signal_group(process.pid, signal.SIGKILL)
+        _kill_group(process.pid)
     return Finished(
         process.poll(), timed_out, time.monotonic() - began, out.decode(errors="replace"), err.decode(errors="replace")
     )
 
 
-_FORWARDED = frozenset(
-    {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH}
-)
+_FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH")
 
 
 def run_in_foreground(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
@@ -153,7 +165,9 @@ def run_in_foreground(command: Sequence[str], *, env: Mapping[str, str] | None =
     Returns:
         The exit status; negative is the signal that ended the child.
     """
-    watched = _FORWARDED | {signal.SIGCHLD}
+    if not POSIX:
+        return _run_in_console(command, env)
+    watched = {*(signal.Signals[name] for name in _FORWARDED), signal.SIGCHLD}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, watched)
     try:
         process = subprocess.Popen(
@@ -168,13 +182,30 @@ def run_in_foreground(command: Sequence[str], *, env: Mapping[str, str] | None =
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def _run_in_console(command: Sequence[str], env: Mapping[str, str] | None) -> int:
+    """What `run_in_foreground` is on Windows, whose console sends Ctrl-C to both; the child decides what it means."""
+    process = subprocess.Popen(list(command), env=env)
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue
+
+
 def end_by_signal(number: int) -> NoReturn:
     """End this process by a signal, as a shell expects of one whose child was ended so; no core file of our own."""
+    import resource  # not on Windows, where no child is ended by a signal
+
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     if number not in (signal.SIGKILL, signal.SIGSTOP):
         signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
     os._exit(128 + number)  # only if the signal was not deadly
+
+
+def _kill_group(group: int) -> None:
+    if POSIX:
+        _signal_group(group, signal.SIGKILL)
 
 
 def _signal_group(group: int, signal_number: signal.Signals) -> None:

@@ -9,6 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from cufft_harness.doctor.examination import Examination
+    from cufft_harness.interpreter import Interpreter
 
 
 @click.command("doctor")
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Also write issue.md, environment.json and a self-contained repro.py there.",
 )
-def command(quick: bool, as_json: bool, as_markdown: bool, issue: Path | None) -> int:
+@click.option(
+    "--python",
+    metavar="PATH",
+    help="Examine the PyTorch of another Python: its path, or the folder of its environment.",
+)
+def command(quick: bool, as_json: bool, as_markdown: bool, issue: Path | None, python: str | None) -> int:
     """Examine this machine: driver, libraries, FFTs; name the cause of what fails, and the fix.
 
     Every experiment runs in a child process with a time limit, so a hang or a crash is a result.
@@ -30,10 +36,11 @@ def command(quick: bool, as_json: bool, as_markdown: bool, issue: Path | None) -
     5 could not be tested (no usable GPU, or no PyTorch); 2 wrong use.
     """
     from cufft_harness.doctor.issue import refuse_unfit, write_issue
+    from cufft_harness.interpreter import find_interpreter
 
     if issue is not None:
         refuse_unfit(issue)
-    examination = _examine(quick, quiet=as_json or as_markdown)
+    examination = _examine(quick, as_json or as_markdown, find_interpreter(python) if python else None)
     if as_json:
         import json
 
@@ -56,7 +63,7 @@ def command(quick: bool, as_json: bool, as_markdown: bool, issue: Path | None) -
     return examination.status.exit_code
 
 
-def _examine(quick: bool, quiet: bool) -> Examination:
+def _examine(quick: bool, quiet: bool, python: Interpreter | None) -> Examination:
     """Examine with a line on stderr that says what has just been found."""
     from rich.console import Console
 
@@ -66,5 +73,6 @@ def _examine(quick: bool, quiet: bool) -> Examination:
     with console.status("asking the driver, starting PyTorch ...") as status:
         return examine(
             quick=quick,
+            python=python,
             on_outcome=lambda probe, outcome: status.update(f"{probe.title}: {outcome.verdict}; going on ..."),
         )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import tempfile
-from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -14,9 +15,11 @@ import click
 from cufft_harness import processes
 from cufft_harness.cufft import fault_of
 from cufft_harness.errors import UserError
-from cufft_harness.launch.process import Caught, LaunchConfig, environment, read_accounts
+from cufft_harness.interpreter import Interpreter, find_interpreter
+from cufft_harness.launch.process import Accounts, LaunchConfig, environment, read_accounts
 
 _MOST_LINES = 20
+_DEVICE = re.compile(r"(cpu|cuda|xpu|mps)(:\d{1,3})?")  # any that PyTorch computes FFTs on
 
 
 @click.command("run", context_settings={"allow_interspersed_args": False})
@@ -35,10 +38,16 @@ _MOST_LINES = 20
     metavar="FAULT",
     help="Pretend that cuFFT fails so, as CUFFT_INVALID_SIZE; to try it out.",
 )
-def command(program: tuple[str, ...], mode: str, device: str, verify: bool, inject: str) -> int:
+@click.option(
+    "--python",
+    metavar="PATH",
+    help="Run the program by another Python: its path, or the folder of its environment. Default: this one.",
+)
+def command(program: tuple[str, ...], mode: str, device: str, verify: bool, inject: str, python: str | None) -> int:
     """Run any PyTorch program with its FFTs guarded against cuFFT's failures.
 
-    PROGRAM comes after `--`: `script.py args…`, `-m module args…`, or a command.
+    PROGRAM comes after `--`: `script.py ARGS`, `-m MODULE ARGS`, or a command.
+
     The program runs unchanged, with its own arguments, exit code and signals; Python processes it starts (data loader
     workers, `accelerate launch`) are guarded too. If anything was caught, a short account follows at the end.
 
@@ -50,53 +59,80 @@ def command(program: tuple[str, ...], mode: str, device: str, verify: bool, inje
 
         cufft-harness run --mode bypass -- accelerate launch train.py
     """
-    if verify and mode == "bypass":
-        raise UserError(
-            "--verify compares cuFFT with products, and --mode bypass never asks cuFFT.", "Drop one of them."
-        )
-    arguments = _command_line(program)
-    if inject:
-        fault_of(inject)
+    _refuse_contradictions(mode, device, verify, inject)
+    arguments = _command_line(program, find_interpreter(python) if python else None)
     with tempfile.TemporaryDirectory(prefix="cufft-harness-") as directory:
         orders = LaunchConfig(mode, device, verify, directory, inject)
         returncode = processes.run_in_foreground(arguments, env=environment(orders, os.environ))
-        caught, count = read_accounts(Path(directory))
-    if caught:
-        click.echo(_account(caught, count), err=True)
+        accounts = read_accounts(Path(directory))
+    if accounts.caught:
+        click.echo(_account(accounts), err=True)
+    elif inject and (nothing := _why_nothing(accounts, device)):
+        click.echo(f"cufft-harness run: nothing was guarded: {nothing}", err=True)
+    if returncode and arguments[0] == sys.executable and find_spec("torch") is None:
+        click.echo(
+            f"cufft-harness run: {sys.executable} has no PyTorch; --python PATH runs the program by another Python.",
+            err=True,
+        )
     if returncode < 0:
         processes.end_by_signal(-returncode)
     return returncode
 
 
-def _command_line(program: tuple[str, ...]) -> list[str]:
-    """The program as a command: a script or module by this Python, a command of its own by its name."""
+def _refuse_contradictions(mode: str, device: str, verify: bool, inject: str) -> None:
+    if not _DEVICE.fullmatch(device):
+        raise UserError(f"`{device}` is no device whose FFTs can be guarded.", "Give cuda, cuda:1 or cpu.")
+    if inject:
+        fault_of(inject)
+    for flag, given in (("--verify", verify), ("--inject", inject)):
+        if given and mode == "bypass":
+            raise UserError(f"{flag} is about cuFFT, and --mode bypass never asks cuFFT.", "Drop one of them.")
+
+
+def _command_line(program: tuple[str, ...], python: Interpreter | None) -> list[str]:
+    """The program as a command: a script or module by `python`, by default this one, else a command by its name."""
     first = program[0]
+    own = python.executable if python else sys.executable
     if first in ("-m", "-c"):
         if len(program) < 2:
             raise UserError(
                 f"`{first}` needs a module or code after it.", "As in `cufft-harness run -- -m whisper a.wav`."
             )
-        return [sys.executable, *program]
+        return [own, *program]
     if first.startswith("-"):
         raise UserError(f"unknown option {first}.", "The program comes after `--`; options of `run` before it.")
     path = Path(first)
     if path.suffix in (".py", ".pyz") or path.is_dir():
         if not path.exists():
             raise UserError(f"there is no script {first}.", f"The current directory is {Path.cwd()}.")
-        return [sys.executable, *program]
-    found = shutil.which(first)
+        return [own, *program]
+    # the commands of that Python's environment, such as `accelerate`, before those of the same name elsewhere
+    places = [str(Path(own).parent)] if python else []
+    found = shutil.which(first, path=os.pathsep.join([*places, os.environ.get("PATH", os.defpath)]))
     if found is None:
         if path.is_file():
-            return [sys.executable, *program]
+            return [own, *program]
         raise UserError(f"there is no script or command {first}.", "A module is run by `-- -m MODULE`.")
     return [found, *program[1:]]
 
 
-def _account(caught: Counter[Caught], process_count: int) -> str:
+def _why_nothing(accounts: Accounts, device: str) -> str:
+    """Why a fault that was to be played never was; empty if it was, or nobody can say."""
+    if not accounts.guarded:
+        return "no Python process of the program imported PyTorch."
+    if accounts.without_device == accounts.guarded:
+        return f"PyTorch finds no device `{device}` here. Give --device cpu to try things out on the CPU."
+    if accounts.without_device + accounts.idle == accounts.guarded:
+        return f"no FFT ran on `{device}`."
+    return ""
+
+
+def _account(accounts: Accounts) -> str:
     """The account at the end, as text."""
+    caught = accounts.caught
     times = sum(caught.values())
     codes = ", ".join(sorted({entry.code for entry in caught}))
-    where = "one process" if process_count == 1 else f"{process_count} processes"
+    where = "one process" if accounts.saved == 1 else f"{accounts.saved} processes"
     lines = [f"cufft-harness run: {codes}: {times} transform{'s' if times != 1 else ''} in {where} saved."]
     for entry, count in caught.most_common(_MOST_LINES):
         kind = f"{entry.operator} of {entry.shape} {entry.dtype} on {entry.device}"

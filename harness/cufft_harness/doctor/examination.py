@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cufft_harness.diagnosis.facts import Evidence
 from cufft_harness.diagnosis.from_probes import bad, observe
 from cufft_harness.diagnosis.rules import Finding, rank
 from cufft_harness.doctor.packages import NOTHING, Installed, read_installed
 from cufft_harness.driver import DriverReport, SystemReport, probe_driver, read_system
+from cufft_harness.interpreter import Interpreter, this_interpreter
 from cufft_harness.probes.outcome import Outcome, Verdict
 from cufft_harness.probes.registry import PROBES, Probe, Role
 from cufft_harness.probes.runner import OnOutcome, Results, run_probes
@@ -24,6 +25,7 @@ class Examination:
         findings: causes, best first; empty if nothing is wrong.
         warnings: what works now but will not with another PyTorch build, one sentence each.
         packages: what is installed of PyTorch's packages and of those that train.
+        python: whose PyTorch was examined.
     """
 
     device: str
@@ -35,16 +37,24 @@ class Examination:
     status: Status
     warnings: tuple[str, ...] = ()
     packages: Installed = NOTHING
+    python: Interpreter = field(default_factory=this_interpreter)
 
 
-def examine(*, quick: bool = False, on_outcome: OnOutcome = lambda probe, outcome: None) -> Examination:
+def examine(
+    *,
+    quick: bool = False,
+    on_outcome: OnOutcome = lambda probe, outcome: None,
+    python: Interpreter | None = None,
+) -> Examination:
     """Examine this machine.
 
     Args:
         quick: only the control and the STFTs.
         on_outcome: called with each outcome as soon as it is known.
+        python: whose PyTorch is meant; by default that of the Python this runs in.
     """
-    system = read_system()
+    python = python or this_interpreter()
+    system = read_system(path=python.path)
     driver = probe_driver()
     no_gpu = why_no_gpu(system, driver)
     device = "cpu" if no_gpu else "cuda"
@@ -54,8 +64,9 @@ def examine(*, quick: bool = False, on_outcome: OnOutcome = lambda probe, outcom
             {probe.name: Outcome(Verdict.NOT_TESTED, None, "PyTorch is not installed") for probe in probes}
         )
     else:
-        results = run_probes(probes, device, no_gpu=no_gpu, on_outcome=on_outcome)
-    return conclude(device, system, driver, results, probes, read_installed())
+        child = python.module("cufft_harness.probes.child")
+        results = run_probes(probes, device, no_gpu=no_gpu, on_outcome=on_outcome, command=child)
+    return conclude(device, system, driver, results, probes, read_installed(python.path), python)
 
 
 def why_no_gpu(system: SystemReport, driver: DriverReport) -> str:
@@ -80,6 +91,7 @@ def conclude(
     results: Results,
     probes: list[Probe] | tuple[Probe, ...] = PROBES,
     packages: Installed = NOTHING,
+    python: Interpreter | None = None,
 ) -> Examination:
     """Put the facts together: evidence, causes, status."""
     evidence = observe(system, driver, results)
@@ -93,7 +105,18 @@ def conclude(
         )
     if status is Status.HEALTHY and "cufft-not-pinned" in names:
         warnings.append(evidence.says("cufft-not-pinned") + ".")
-    return Examination(device, system, driver, results, evidence, findings, status, tuple(warnings), packages)
+    return Examination(
+        device,
+        system,
+        driver,
+        results,
+        evidence,
+        findings,
+        status,
+        tuple(warnings),
+        packages,
+        python or this_interpreter(),
+    )
 
 
 def _status(device: str, driver: DriverReport, results: Results, probes: list[Probe] | tuple[Probe, ...]) -> Status:

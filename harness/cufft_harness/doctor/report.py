@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from cufft_harness.diagnosis import render
 from cufft_harness.diagnosis.rules import UNDETERMINED
 from cufft_harness.doctor.examination import Examination
-from cufft_harness.doctor.packages import misfits
+from cufft_harness.doctor.packages import Misfit, misfits
 from cufft_harness.driver.report import PTX_CODES
+from cufft_harness.interpreter import Interpreter
 from cufft_harness.probes.outcome import Outcome, Verdict, as_dict
 from cufft_harness.probes.registry import PROBES, Probe, Role
 from cufft_harness.status import Status
@@ -33,6 +36,7 @@ def machine_rows(examination: Examination) -> list[tuple[str, str]]:
     cuda = f"CUDA up to {driver.cuda[0]}.{driver.cuda[1]}" if driver.cuda else "version unknown"
     pinned = f", PyTorch asks for {system.pinned_cufft}" if system.pinned_cufft else ""
     rows = [
+        ("Python", str(examination.python)),
         ("PyTorch", str(torch.get("torch") or system.torch or "not installed")),
         ("cuFFT loaded", f"{torch.get('cufft') or 'none'}{pinned}"),
         ("GPU", ", ".join(f"{d.name} ({d.capability[0]}.{d.capability[1]})" for d in driver.devices) or "none"),
@@ -66,6 +70,7 @@ def as_json(examination: Examination) -> dict[str, Any]:
         "status": examination.status.value,
         "exit_code": examination.status.exit_code,
         "device": examination.device,
+        "python": {"executable": examination.python.executable, "version": list(examination.python.version)},
         **diagnosis,
         "warnings": list(examination.warnings),
         "packages": {
@@ -91,7 +96,7 @@ def markdown(examination: Examination) -> str:
         lines.append("| " + " | ".join(map(_cell, outcome_row(_TITLES[name], outcome))) + " |")
     lines += ["", *examination.warnings]
     for misfit in misfits(examination.packages):
-        lines.append(f"- {misfit.harm}: {misfit.problem}: `{misfit.fix}`")
+        lines.append(f"- {misfit.harm}: {misfit.problem}: `{_fix(misfit, examination.python)}`")
     if advice := _advice(examination):
         lines += ["", advice]
     elif examination.findings:
@@ -99,8 +104,19 @@ def markdown(examination: Examination) -> str:
     return "\n".join(lines)
 
 
+def _fix(misfit: Misfit, python: Interpreter) -> str:
+    """The command that mends it, by the pip of the Python that was examined."""
+    pip = "pip" if python.is_this_one else f"{shlex.quote(python.executable)} -m pip"
+    return re.sub(r"\bpip (?=install|uninstall)", lambda _: f"{pip} ", misfit.fix)
+
+
 def _advice(examination: Examination) -> str:
     """What to do where no cause can be named."""
+    if examination.system.torch is None:
+        return (
+            f"The Python at {examination.python.executable} has no PyTorch; "
+            "`cufft-harness doctor --python PATH` examines the one your program runs in."
+        )
     if examination.status is Status.NOT_TESTED:
         return "Run it on the machine where it fails, or give its log to `cufft-harness diagnose`."
     if examination.findings and examination.findings[0].cause.id == UNDETERMINED:
@@ -133,7 +149,10 @@ def show(examination: Examination, console: Console) -> None:
     for warning in examination.warnings:
         console.print(f"[yellow]{escape(warning)}[/]")
     for misfit in misfits(examination.packages):
-        console.print(f"[yellow]{misfit.harm}: {escape(misfit.problem)}.[/]\n  {escape(misfit.fix)}", soft_wrap=True)
+        console.print(
+            f"[yellow]{misfit.harm}: {escape(misfit.problem)}.[/]\n  {escape(_fix(misfit, examination.python))}",
+            soft_wrap=True,
+        )
     if advice := _advice(examination):
         console.print(advice)
     elif examination.findings:

@@ -13,6 +13,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+WINDOWS = sys.platform == "win32"
+LIBCUDA = "nvcuda.dll" if WINDOWS else "libcuda.so.1"
 JIT_LIBRARY = "libnvidia-ptxjitcompiler.so.1"
 # The smallest kernel there is, for the oldest virtual architecture that CUDA 13 still knows, or for older GPUs the one
 # that every driver for them knows. PTX ISA 6.3 came with CUDA 10, so no driver in use is too old for it.
@@ -45,11 +47,12 @@ def step(write: Writer, name: str, action: Callable[[], dict[str, Any]]) -> dict
 def main(path: str) -> None:
     """All steps, in the order in which they depend on each other."""
     write = Writer(path)
-    step(write, "jit_library", lambda: {"loaded": bool(ctypes.CDLL(JIT_LIBRARY))})
+    if not WINDOWS:  # there it lies in a folder of the driver's own, with a version in its name
+        step(write, "jit_library", lambda: {"loaded": bool(ctypes.CDLL(JIT_LIBRARY))})
     libraries: list[ctypes.CDLL] = []
 
     def load() -> dict[str, Any]:
-        libraries.append(ctypes.CDLL("libcuda.so.1"))
+        libraries.append(ctypes.CDLL(LIBCUDA))
         return {"loaded": True}
 
     if not step(write, "load", load).get("loaded"):

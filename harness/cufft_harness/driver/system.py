@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -52,12 +53,20 @@ class SystemReport:
         return next((name for name, value in self.variables if name in off and value not in ("", "0")), None)
 
 
-def read_system(root: Path = Path("/"), environ: Mapping[str, str] | None = None) -> SystemReport:
-    """Read the system under `root` (another one in tests) and the environment variables."""
+def read_system(
+    root: Path = Path("/"), environ: Mapping[str, str] | None = None, path: Sequence[str] | None = None
+) -> SystemReport:
+    """Read the system under `root` (another one in tests), the environment variables, and what is installed on `path`.
+
+    Args:
+        root: directory that `proc` lies in.
+        environ: by default this process's.
+        path: where the Python in question looks for packages; by default this one's.
+    """
     environ = os.environ if environ is None else environ
     mounts = _read(root / "proc/self/mountinfo")
     names = (*_JIT_VARIABLES, *_OTHER_VARIABLES)
-    torch, cufft = _installed()
+    torch, cufft = _installed(sys.path if path is None else path)
     module = _MODULE.search(_read(root / "proc/driver/nvidia/version"))
     return SystemReport(
         kernel_module=module.group(1) if module else None,
@@ -115,20 +124,19 @@ def _driver_mounts(mounts: str) -> tuple[str, ...]:
     return tuple(sorted({Path(point).name for point in points if _DRIVER_FILE.match(Path(point).name)}))
 
 
-def _installed() -> tuple[str | None, str | None]:
+def _installed(path: Sequence[str]) -> tuple[str | None, str | None]:
     """PyTorch's version and its pin of cuFFT, from package metadata: nothing is imported."""
-    try:
-        version = metadata.version("torch")
-    except metadata.PackageNotFoundError:
+    torch = _distribution("torch", path)
+    if torch is None:
         return None, None
     # Since 2.11 the pins come through the package cuda-toolkit.
-    for package in ("torch", "cuda-toolkit"):
-        try:
-            requirements = metadata.requires(package) or []
-        except metadata.PackageNotFoundError:
-            continue
-        for requirement in requirements:
+    for package in filter(None, (torch, _distribution("cuda-toolkit", path))):
+        for requirement in package.requires or []:
             match = re.match(r"nvidia-cufft(?:-cu\d\d)?\s*\(?==\s*(\d+(?:\.\d+)*)", requirement)
             if match:
-                return version, match.group(1)
-    return version, None
+                return torch.version, match.group(1)
+    return torch.version, None
+
+
+def _distribution(name: str, path: Sequence[str]) -> metadata.Distribution | None:
+    return next(iter(metadata.distributions(name=name, path=list(path))), None)

@@ -78,8 +78,8 @@ class Injection(Layer):
 
 
 def inject(
+    device: str | torch.device,
     code: str | int | CufftResult | Fault,
-    device: str | torch.device = "cuda",
     after: int = 0,
     ops: Sequence[str] = OPERATORS,
     times: int | None = None,
@@ -89,9 +89,9 @@ def inject(
     The injection stands for the library: it lies beneath every `guard` and `bypass`, also those opened before it.
 
     Args:
+        device: "cuda", "cpu" or any other device, with or without an index.
         code: a result code by name or number, or one of "wrong-numbers", "hang", "crash" (a segmentation fault) and
             "dead-context" (an earlier fault of the device, reported by the FFT).
-        device: "cuda", "cpu" or any other device, with or without an index.
         after: so many calls succeed first.
         ops: which operators fail: "r2c", "c2r", "c2c".
         times: so many calls fail, then they succeed again; None for all.

@@ -48,7 +48,7 @@ class LaunchConfig:
 
 @dataclass(frozen=True)
 class Caught:
-    """One kind of failure, summed over all processes; the fields are those of `cufft_cufft_harness.fft.Entry`."""
+    """One kind of failure, summed over all processes; the fields are those of `cufft_harness.fft.Entry`."""
 
     code: str
     operator: str
@@ -58,21 +58,46 @@ class Caught:
     outcome: str
 
 
+@dataclass(frozen=True)
+class Accounts:
+    """What all processes that imported torch left.
+
+    Attributes:
+        caught: the failures, counted.
+        saved: processes in which something was caught.
+        guarded: processes that were guarded.
+        without_device: of these, those whose PyTorch had no such device, where a fault was to be played.
+        idle: of these, those that had the device and ran no FFT on it, where a fault was to be played.
+    """
+
+    caught: Counter[Caught]
+    saved: int
+    guarded: int
+    without_device: int
+    idle: int
+
+
 def environment(orders: LaunchConfig, base: Mapping[str, str]) -> dict[str, str]:
     """The environment of a guarded program."""
     path = [str(_PACKAGE / "launch" / "startup"), *filter(None, [base.get("PYTHONPATH", "")])]
     return {**base, "PYTHONPATH": os.pathsep.join(path), VARIABLE: json.dumps(asdict(orders))}
 
 
-def read_accounts(directory: Path) -> tuple[Counter[Caught], int]:
-    """What all processes caught, and how many processes caught something."""
-    total: Counter[Caught] = Counter()
-    files = sorted(directory.glob("*.json"))
-    for file in files:
-        for row in json.loads(file.read_text(encoding="utf-8")):
+def read_accounts(directory: Path) -> Accounts:
+    """What all processes left in `directory`."""
+    left = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(directory.glob("*.json"))]
+    caught: Counter[Caught] = Counter()
+    for account in left:
+        for row in account["caught"]:
             count = row.pop("count")
-            total[Caught(**row)] += count
-    return total, len(files)
+            caught[Caught(**row)] += count
+    return Accounts(
+        caught=caught,
+        saved=sum(bool(account["caught"]) for account in left),
+        guarded=len(left),
+        without_device=sum(account["has_device"] is False for account in left),
+        idle=sum(account["injected"] == 0 and account["has_device"] is True for account in left),
+    )
 
 
 def install() -> None:
@@ -129,14 +154,15 @@ def activate(orders: LaunchConfig) -> None:
         fallback_log, injection, guarding = _import_our(
             "cufft_harness.fft.fallback_log", "cufft_harness.fft.injection", "cufft_harness.fft.guarding"
         )
+        report = _Report(Path(orders.directory))
         if orders.inject:
-            injection.inject(orders.inject, orders.device)
+            report.device, report.injection = orders.device, injection.inject(orders.device, orders.inject)
         if orders.mode == "bypass":
             guarding.bypass(orders.device)
         else:
-            report = _Report(Path(orders.directory))
             report.account = fallback_log.Account(on_change=report.write)
             guarding.guard(orders.device, verify=orders.verify, account=report.account)
+        report.write(report.account)  # a process that is killed was guarded, too
     except Exception as error:
         # An old torch, a half-installed one: the program may still do what it did before.
         sys.stderr.write(f"cufft-harness run: this process is not guarded: {error}\n")
@@ -156,11 +182,14 @@ def _import_our(*names: str) -> list[ModuleType]:
 
 
 class _Report:
-    """Keeps this process's account on disk: at new entries, at powers of two, and at the end."""
+    """Keeps this process's account on disk: at the start, at new entries, at powers of two, and at the end."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.account: Any = None
+        self.injection: Any = None
+        self.device = ""
+        self._has_device: bool | None = None
         from multiprocessing import util
 
         atexit.register(self.write_all)
@@ -170,25 +199,39 @@ class _Report:
         """In a forked child: what the parent caught is the parent's; the child's end is not announced by atexit."""
         from multiprocessing import util
 
-        self.account.clear()
+        if self.account is not None:
+            self.account.clear()
+        if self.injection is not None:
+            self.injection.seen = 0
         util.Finalize(self, self.write_all, exitpriority=0)
 
     def write_all(self) -> None:
-        """Write the account, if there is anything in it."""
-        if self.account is not None and len(self.account):
-            self.write(self.account)
+        """Write the account at the end, when asking for the device can no longer disturb the program."""
+        if self.injection is not None:
+            self._has_device = _has(self.device)
+        self.write(self.account)
 
     def write(self, account: Any) -> None:
         """Write the account whole, to the file of this process."""
-        rows = [
-            {**asdict(entry), "outcome": entry.outcome.value, "count": count}
-            for entry, count in account.entries().items()
-        ]
+        entries = account.entries() if account is not None else {}
+        caught = [{**asdict(entry), "outcome": entry.outcome.value, "count": count} for entry, count in entries.items()]
+        injected = self.injection.seen if self.injection is not None else None
         try:
             with tempfile.NamedTemporaryFile(
                 "w", encoding="utf-8", dir=self.directory, suffix=".part", delete=False
             ) as part:
-                json.dump(rows, part)
+                json.dump({"caught": caught, "injected": injected, "has_device": self._has_device}, part)
             Path(part.name).replace(self.directory / f"{os.getpid()}.json")
         except OSError:  # the parent has gone and taken the directory along, or the disk is full: the program goes on
             return
+
+
+def _has(name: str) -> bool | None:
+    """Whether PyTorch has the device; None where it does not say."""
+    import torch
+
+    try:
+        device = torch.device(name)
+        return device.type != "cuda" or (device.index or 0) < torch.cuda.device_count()
+    except Exception:
+        return None

@@ -165,7 +165,7 @@ def transforms(placement: Placement, rehearse: str) -> AbstractContextManager[ob
     if placement.tier is not Tier.CPU and rehearse.startswith("CUFFT_"):
         from cufft_harness.fft import inject
 
-        stack.enter_context(inject(rehearse, device=_dispatch_key(placement.device)))
+        stack.enter_context(inject(_dispatch_key(placement.device), rehearse))
     stack.enter_context(fft_context(placement.tier, placement.device))
     return stack
 
