@@ -170,6 +170,9 @@ def test_a_program_without_torch_imports_no_torch(tmp_path):
         (["--", "-m"], "needs a module"),
         (["--inject", "CUFFT_NOPE", "--", "x.py"], "CUFFT_NOPE"),
         (["--verify", "--mode", "bypass", "--", "-c", "pass"], "--verify"),
+        (["--inject", "hang", "--mode", "bypass", "--", "-c", "pass"], "--inject"),
+        (["--device", "cude", "--", "x.py"], "`cude`"),
+        (["--python", "nope", "--", "x.py"], "no Python at nope"),
         ([], "PROGRAM"),
     ],
 )
@@ -191,3 +194,27 @@ def test_orders_travel_in_the_environment():
     assert first.endswith("startup")
     assert rest == ["/a", "/b"]
     assert environment["HOME"] == "/h"
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        (PROGRAM, "PyTorch finds no device `cuda` here. Give --device cpu"),
+        ("raise SystemExit(7)", "no Python process of the program imported PyTorch"),
+    ],
+)
+def test_a_fault_that_nobody_met_is_said(tmp_path, program, words):
+    """On a machine without a GPU `--inject` guards nothing by default; the program's exit code is kept."""
+    (tmp_path / "prog.py").write_text(program)
+    command = ["--device", "cuda:63", "--inject", "CUFFT_INVALID_SIZE", "--", "prog.py"]
+    code, _, err = run(*command, cwd=tmp_path)
+    assert code == 7, err
+    assert f"nothing was guarded: {words}".replace("`cuda`", "`cuda:63`") in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_fault_that_was_played_is_not_denied(tmp_path):
+    """Wrong numbers without --verify leave no account, and are no reason to say that nothing happened."""
+    (tmp_path / "prog.py").write_text("import torch\nassert torch.fft.rfft(torch.ones(8)).abs().max() == 16\n")
+    code, _, err = run("--inject", "wrong-numbers", "--", "prog.py", cwd=tmp_path)
+    assert (code, err) == (0, "")

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import click
 
+from cufft_harness import processes
 from cufft_harness.errors import MachineError
 
 
@@ -30,6 +31,19 @@ def extra(name: str) -> Iterator[None]:
         raise MachineError(f"{error.name} is not installed.", f"pip install 'cufft-harness[{name}]'") from error
     except ImportError as error:
         raise MachineError(f"{error}.", "`cufft-harness doctor` says which packages do not fit together.") from error
+
+
+def refuse_windows(command: str) -> None:
+    """Say what does work where locks, process groups and signals are missing.
+
+    Raises:
+        MachineError: this is Windows itself.
+    """
+    if not processes.POSIX:
+        raise MachineError(
+            f"`{command}` does not run on Windows itself; doctor, diagnose, data and run do.",
+            "It runs in WSL: `wsl --install`, then install and start it there.",
+        )
 
 
 def say_loading() -> None:

@@ -13,13 +13,14 @@ from cufft_harness.cli import extra
 from cufft_harness.training.settings import SETTINGS, read_settings
 
 FORMATS = SETTINGS["format"].kind
+LANGUAGE = SETTINGS["language"].kind
 
 
 @click.command("data")
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of the data set, or its metadata file.")
 @click.option("--format", type=FORMATS, help="Whose format it has. Default: told by its files.")
 @click.option("--columns", help="What the columns hold, such as audio,text,speaker (- for one to leave out).")
-@click.option("--language", help="Language of rows that name none.")
+@click.option("--language", type=LANGUAGE, help="Language of rows that name none.")
 @click.option("--config", type=click.Path(path_type=Path), help="The TOML file that `train` will get.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(config: Path | None, as_json: bool, **flags: Any) -> int:

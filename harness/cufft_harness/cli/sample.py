@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from cufft_harness.cli import extra, say_loading
+from cufft_harness.cli import extra, refuse_windows, say_loading
 from cufft_harness.cli.screen import Screen
 from cufft_harness.errors import UserError
 from cufft_harness.files import expanded
@@ -73,6 +73,7 @@ def command(
 
     The samples come from the same worker process, tiers and checks as during training, and get a manifest of their own.
     """
+    refuse_windows("sample")
     if export is not None:
         _only_export(export)
     with extra("train"):

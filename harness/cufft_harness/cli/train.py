@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from cufft_harness.cli import extra, say_loading
+from cufft_harness.cli import extra, refuse_windows, say_loading
 from cufft_harness.training.launch import start_all_processes
 from cufft_harness.training.setting import Setting
 from cufft_harness.training.settings import SETTINGS, read_settings
@@ -57,6 +57,7 @@ def _train(config: Path | None, **flags: Any) -> int:
     Every flag can also stand in a TOML file (--config) or in the environment as CUFFT_HARNESS_NAME; NUM_EPOCHS,
     MAX_TRAIN_SAMPLES, MAX_VAL_SAMPLES and SAVE_EVERY_N_EPOCHS work bare.
     """
+    refuse_windows("train")
     settings = read_settings(flags, config)
     with extra("train"):
         from cufft_harness.training.inputs import check_inputs
