@@ -32,7 +32,7 @@ def without_torch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def harness(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "cufft_harness", *arguments]
+    command = [str(Path(sys.executable).parent / "cufft-harness"), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=180, cwd=cwd)
 
 

@@ -14,12 +14,19 @@ from cufft_harness.errors import UserError
 OLDEST = (3, 10)
 """The oldest Python that the package runs in."""
 _PACKAGE = Path(__file__).resolve().parent
-_ASK = "import json, sys; print(json.dumps([sys.version_info[:3], sys.executable, sys.path]))"
+# Neither of the two imports anything from the current directory, which `python -c` puts first.
+_ASK = """
+import sys
+sys.path[:] = filter(None, sys.path)
+import json
+print(json.dumps([sys.version_info[:3], sys.executable, sys.path]))
+"""
 # Runs a module of the package whose folder is the first argument, as `python -P -m` runs an installed one. Only that
 # package is added: what lies beside it belongs to this Python, and must not hide what the other one has.
 _RUN_BY_PATH = """
-import importlib.util, runpy, sys
+import sys
 sys.path[:] = filter(None, sys.path)
+import importlib.util, runpy
 folder = sys.argv.pop(1)
 spec = importlib.util.spec_from_file_location(
     "cufft_harness", folder + "/__init__.py", submodule_search_locations=[folder])
@@ -86,4 +93,4 @@ def find_interpreter(name: str) -> Interpreter:
     if tuple(version) < OLDEST:
         found, wanted = (".".join(map(str, numbers)) for numbers in (version, OLDEST))
         raise UserError(f"{name} is Python {found}, and {wanted} is the oldest that can be used.")
-    return Interpreter(executable, (version[0], version[1], version[2]), tuple(filter(None, path)))
+    return Interpreter(executable, (version[0], version[1], version[2]), tuple(path))
