@@ -228,10 +228,9 @@ class _Report:
 
 def _has(name: str) -> bool | None:
     """Whether PyTorch has the device; None where it does not say."""
-    import torch
-
+    torch: Any = sys.modules["torch"]  # the program's
     try:
         device = torch.device(name)
-        return device.type != "cuda" or (device.index or 0) < torch.cuda.device_count()
+        return bool(device.type != "cuda" or (device.index or 0) < torch.cuda.device_count())
     except Exception:
         return None
