@@ -97,6 +97,13 @@ def endurance(session: nox.Session) -> None:
 
 
 @nox.session(python=PYTHON, default=False)
+def truth(session: nox.Session) -> None:
+    """Score `diagnose` on the labelled public reports: `-- --show` prints what is wrong, `-- --folder DIR` others."""
+    _install(session, *STUDY)
+    session.run("python", "-m", "repro.truth", "--results", "repro/results", *session.posargs)
+
+
+@nox.session(python=PYTHON, default=False)
 def fuzz(session: nox.Session) -> None:
     """Fuzz the log reader, audio intake and settings with atheris: `-- --seconds 60` each, `--only wav`, `--keep`."""
     _install(session, *STUDY, *TESTS, *FUZZ)

@@ -30,6 +30,7 @@ SECTIONS = (
     "faults",
     "consequences",
     "explanations",
+    "truth",
     "goals",
     "scale",
     "benchmarks",

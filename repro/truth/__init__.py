@@ -1,0 +1,1 @@
+"""How often `diagnose` is right: labelled public reports, a fixed split of them, and the measure."""
