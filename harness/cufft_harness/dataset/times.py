@@ -6,7 +6,7 @@ import html
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,14 @@ class Cue:
         end: in seconds.
         text: normalized.
         speaker: empty where the file does not tell.
+        glued: written without a space before it, as the second half of `well-known` may be.
     """
 
     start: float
     end: float
     text: str
     speaker: str = ""
+    glued: bool = False
 
 
 _CLOCK = r"(?:(\d{1,3}):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
@@ -74,15 +76,21 @@ def read_times(file: Path, tier: str | None = None) -> list[Cue]:
     for cue in cues:
         if not 0 <= cue.start <= cue.end < 1e6:
             raise UserError(f"{file.name}: `{cue.text[:40]}` has impossible times, {cue.start} to {cue.end} s.")
-    cues = [Cue(cue.start, cue.end, normalize(cue.text), cue.speaker) for cue in cues]
+    cues = [replace(cue, text=normalize(cue.text)) for cue in cues]
     return sorted((cue for cue in cues if cue.text), key=lambda cue: cue.start)
 
 
-def join(texts: Sequence[str]) -> str:
-    """Texts one after the other, with a space between them except where the script has none."""
+def spoken(cues: Sequence[Cue]) -> str:
+    """The text of cues that follow one another."""
+    return join([cue.text for cue in cues], [cue.glued for cue in cues])
+
+
+def join(texts: Sequence[str], glued: Sequence[bool] = ()) -> str:
+    """Texts one after the other, with a space between them except where the script has none, or where one is glued."""
     joined = ""
-    for text in texts:
+    for number, text in enumerate(texts):
         together = joined and text and (_spaceless(joined[-1]) or _spaceless(text[0]))
+        together = together or (number < len(glued) and glued[number])
         joined += text if together or not joined else f" {text}"
     return joined
 
@@ -99,6 +107,8 @@ def _subtitles(file: Path, lines: list[str]) -> Iterator[Cue]:
     if not starts and any(line.strip() for line in lines[1 if web else 0 :]):
         raise UserError(f"{file.name} has no line such as `00:00:01,000 --> 00:00:04,000`.")
     shown: list[str] = []
+    if not starts:
+        return
     for number, following in zip(starts, [*starts[1:], len(lines)], strict=True):
         body = _body(lines[number + 1 : following], web, following < len(lines))
         if rolling:
@@ -163,12 +173,14 @@ def _json(file: Path) -> Iterator[Cue]:
 def _segment(item: dict[str, Any]) -> Iterator[Cue]:
     """A segment as its words, where each word has times (so it can be cut inside), or as a whole."""
     speaker = str(item.get("speaker") or "")
-    words = item.get("words") or []
-    timed = [word for word in words if "start" in word and "end" in word]
     whole = str(item["text"])
-    if words and len(timed) == len(words) and "".join(str(word["word"]) for word in words).split() == whole.split():
-        for word in words:
-            yield Cue(float(word["start"]), float(word["end"]), str(word["word"]), speaker)
+    timed = [word for word in item.get("words") or [] if "start" in word and "end" in word]
+    written = [str(word["word"]) for word in timed]
+    spaced = " ".join(written).split() == whole.split()  # WhisperX strips its words, the others keep the spaces
+    if timed and (spaced or "".join(written).split() == whole.split()):
+        for number, word in enumerate(timed):
+            glued = number > 0 and not spaced and not written[number].startswith(" ")
+            yield Cue(float(word["start"]), float(word["end"]), written[number], speaker, glued)
         return
     if "offsets" in item:
         start, end = item["offsets"]["from"] / 1000, item["offsets"]["to"] / 1000
