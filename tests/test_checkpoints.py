@@ -145,3 +145,12 @@ def test_pruning_keeps_the_newest_the_needed_and_the_best(folder: CheckpointFold
     assert load(folder.folder / BEST).complete_epochs == 2
     folder.prune(keep=0)
     assert folder.epochs() == [1, 4, 5]
+
+
+def test_a_file_that_is_no_checkpoint_is_named_in_plain_words(folder: CheckpointFolder):
+    """No escape codes of torch's own message, and not its advice to run the code in the file."""
+    path = folder.folder / "model.pth"
+    torch.save({"model": torch.ones(1), "config": Losses}, path)
+    with pytest.raises(BrokenCheckpoint) as caught:
+        load(path)
+    assert str(caught.value) == "unreadable (it holds Python objects beside its weights, which are never read)"

@@ -43,6 +43,8 @@ MISTAKES = {
     "train --inject CUFFT_NOPE@2": "cannot inject `CUFFT_NOPE@2`",
     "train --inject hang@soon": "after @ comes the number of an epoch",
     "train --inject hang@0": "after @ comes the number of an epoch",
+    "train --inject hang@2,crash@2": "cannot inject both `hang` and `crash` in epoch 2",
+    "train --inject hang,crash": "cannot inject both `hang` and `crash` in every epoch",
     "train --config nope.toml": "cannot read the settings file nope.toml",
     "sample --checkpoint nope": "there is no checkpoint and no run at nope",
     "sample --checkpoint text.wav --language xx": "XTTS does not speak `xx`",

@@ -32,6 +32,7 @@ def test_a_broken_cufft_is_met_by_the_bypass(short_run: dict[str, Any], tmp_path
     assert first["tier"] == second["tier"] == "bypass"
     assert "CUFFT_INVALID_SIZE" in first["why"][0]["reason"]
     assert second["why"] == []
+    assert (tmp_path / "train.log").read_text().count(first["why"][0]["reason"]) == 1
     folder = SampleFolder(tmp_path / "samples")
     assert folder.output(2).read_bytes() == folder.output(2, best=True).read_bytes()
 

@@ -22,7 +22,7 @@ import torch
 
 from cufft_harness.errors import MachineError, UserError
 from cufft_harness.files import PARTIAL, atomic_path, flush
-from cufft_harness.weights import GptState, weights_digest
+from cufft_harness.weights import GptState, weights_digest, why_unreadable
 
 log = logging.getLogger(__name__)
 
@@ -285,7 +285,7 @@ def load(path: Path) -> Checkpoint:
     try:
         data = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, KeyError ... for broken files
-        raise BrokenCheckpoint(f"unreadable ({str(error).splitlines()[0][:200] if str(error) else error!r})") from error
+        raise BrokenCheckpoint(f"unreadable ({why_unreadable(error)})") from error
     if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
         raise BrokenCheckpoint("not a checkpoint of this program, or of another version")
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 from collections.abc import Mapping
 
 import torch
@@ -19,3 +20,10 @@ def weights_digest(state: Mapping[str, torch.Tensor]) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def why_unreadable(error: Exception) -> str:
+    """Why PyTorch could not read a file, in one plain line; its own words may advise to run the code that is in it."""
+    if isinstance(error, pickle.UnpicklingError):
+        return "it holds Python objects beside its weights, which are never read"
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -49,9 +49,9 @@ def parse(text: str) -> tuple[Rehearsal, ...]:
     """Read the `inject` setting.
 
     Raises:
-        UserError: an item is neither a cuFFT code nor a known kind, or its epoch is no number.
+        UserError: an item is neither a cuFFT code nor a known kind, its epoch is no number, or has two kinds.
     """
-    items = []
+    items: dict[int | None, Rehearsal] = {}
     for item in filter(None, (part.strip() for part in text.split(","))):
         kind, at, epoch = item.partition("@")
         if at and not (epoch.isdecimal() and int(epoch)):
@@ -61,13 +61,18 @@ def parse(text: str) -> tuple[Rehearsal, ...]:
                 f"cannot inject `{item}`.{did_you_mean(kind, _KINDS)}",
                 f"Give one of {', '.join(_KINDS)}; @EPOCH may follow.",
             )
-        items.append(Rehearsal(kind, int(epoch) if at else None))
-    return tuple(items)
+        struck = int(epoch) if at else None
+        if struck in items:
+            where = "every epoch" if struck is None else f"epoch {struck}"
+            raise UserError(f"cannot inject both `{items[struck].kind}` and `{kind}` in {where}.", "Give one of them.")
+        items[struck] = Rehearsal(kind, struck)
+    return tuple(items.values())
 
 
 def for_epoch(rehearsals: tuple[Rehearsal, ...], epoch: int) -> str:
-    """The failure that strikes the sample of `epoch`; "" for none."""
-    return next((item.kind for item in rehearsals if item.epoch in (None, epoch)), "")
+    """The failure that strikes the sample of `epoch`, one named for it before one for all; "" for none."""
+    kinds = {item.epoch: item.kind for item in rehearsals}
+    return kinds.get(epoch, kinds.get(None, ""))
 
 
 @contextmanager

@@ -141,8 +141,6 @@ class RunSamples:
     def _keep(self, record: Record) -> None:
         self.records.append(record)
         self._on_accelerator = record.tier in (Tier.NATIVE.value, Tier.BYPASS.value)
-        for problem in record.why if record.outcome == "made" else ():
-            self._display.say(f"  not made by {problem['placement']}: {problem['reason']}")
         if record.outcome == "made":
             self._display.sample(self.folder.folder / record.files[0], record.epoch, record.number)
 

@@ -18,7 +18,7 @@ from TTS.tts.models.xtts import Xtts
 
 from cufft_harness.errors import UserError
 from cufft_harness.model_files import REQUIRED, check_directory
-from cufft_harness.weights import GptState
+from cufft_harness.weights import GptState, why_unreadable
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def load(directory: ModelDirectory, device: str = "cpu") -> Xtts:
     try:
         model.load_checkpoint(config, checkpoint_dir=str(directory.path), eval=True, strict=True)
     except Exception as error:
-        raise UserError(f"cannot load the model in {directory.path}: {_first_line(error)}") from error
+        raise UserError(f"cannot load the model in {directory.path}: {why_unreadable(error)}") from error
     model.requires_grad_(False)
     return model.to(device)
 
@@ -109,7 +109,7 @@ def read_mel_stats(directory: ModelDirectory) -> torch.Tensor:
     try:
         stats = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises what it likes for damaged files
-        raise UserError(f"{path} cannot be read: {_first_line(error)}") from error
+        raise UserError(f"{path} cannot be read: {why_unreadable(error)}") from error
     if not isinstance(stats, torch.Tensor) or stats.shape != (80,):
         raise UserError(f"{path} must hold one tensor of 80 norms.")
     return stats.float()
@@ -140,7 +140,7 @@ def load_dvae(directory: ModelDirectory) -> DiscreteVAE:
         )
         missing, _unexpected = dvae.load_state_dict(state, strict=False)
     except Exception as error:
-        raise UserError(f"{path} is not an XTTS DVAE: {_first_line(error)}") from error
+        raise UserError(f"{path} is not an XTTS DVAE: {why_unreadable(error)}") from error
     needed = [name for name in missing if name.startswith(("encoder.", "codebook.embed"))]
     if needed:
         raise UserError(f"{path} lacks {len(needed)} tensors of the encoder, {needed[0]} first.")
@@ -169,7 +169,3 @@ def replace_gpt(model: Xtts, state: Mapping[str, torch.Tensor]) -> None:
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(state[name])
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
