@@ -273,6 +273,7 @@ def test_a_damaged_manifest_costs_its_damaged_lines_only(tmp_path: Path, record_
         '{"outcome": "made", "epoch": []}',
         '{"outcome": "made", "epoch": "1"}',
         '{"outcome": {}, "epoch": 1}',
+        '{"outcome": "made", "epoch": 1, "number": {}}',
         "",
     ],
 )
@@ -289,7 +290,7 @@ def test_catching_up_reads_any_manifest(tmp_path: Path, lines: str):
     else:
         folder.manifest.mkdir()
     fake = SimpleNamespace(folder=folder)
-    assert RunSamples._made_before(fake) == ({7} if lines else set())  # type: ignore[arg-type]
+    assert RunSamples._made_before(fake) == ({(7, 1)} if lines else set())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -82,12 +82,12 @@ def test_mistakes_are_named_before_torch_is_imported(tmp_path: Path):
 
 def test_one_language_is_that_of_rows_and_samples():
     """`language` alone sets what is said and how; `sample_language` overrides it; the Portuguese default stays."""
-    assert Settings().sample_text == "Olá, este é um teste de síntese de voz usando XTTS treinado."
+    assert Settings().sample_text == ("Olá, este é um teste de síntese de voz usando XTTS treinado.",)
     spoken = Settings(language="de")
-    assert (spoken.sample_language, spoken.sample_text) == ("de", SENTENCES["de"])
+    assert (spoken.sample_language, spoken.sample_text) == (("de",), (SENTENCES["de"],))
     spoken = Settings(language="de", sample_language="fr")
-    assert (spoken.language, spoken.sample_language, spoken.sample_text) == ("de", "fr", SENTENCES["fr"])
-    assert Settings(language="fr", sample_text="Bonjour.").sample_text == "Bonjour."
+    assert (spoken.language, spoken.sample_language, spoken.sample_text) == ("de", ("fr",), (SENTENCES["fr"],))
+    assert Settings(language="fr", sample_text="Bonjour.").sample_text == ("Bonjour.",)
 
 
 @pytest.mark.parametrize(
@@ -117,5 +117,5 @@ def test_the_users_own_data_needs_a_model_by_name():
 def test_settings_of_a_run_are_whole():
     """What a checkpoint keeps has the defaults that follow from others, so that `sample` finds them."""
     kept = Settings(language="it").as_json()
-    assert (kept["model"], kept["sample_text"]) == ("tiny", SENTENCES["it"])
+    assert (kept["model"], kept["sample_text"]) == ("tiny", [SENTENCES["it"]])
     assert Settings(**kept) == Settings(language="it")

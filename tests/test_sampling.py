@@ -115,14 +115,26 @@ def test_the_manifest_tells_the_stages(troubled: Path):
 
 
 def test_samples_after_the_fact(troubled: Path, tmp_path: Path):
-    """`cufft-harness sample` speaks another text with one checkpoint of a run, on whatever tier there is."""
+    """`cufft-harness sample` speaks other texts with one checkpoint of a run, and says what it does from the start."""
     checkpoint = troubled / "checkpoints" / "checkpoint_epoch_6.pt"
     command = [sys.executable, "-m", "cufft_harness", "sample", "--checkpoint", str(checkpoint), "--text", "Bom dia."]
+    command += ["--text", "Até logo."]
     result = subprocess.run(
         [*command, "--output", str(tmp_path), "--device", "cpu"], capture_output=True, text=True, timeout=300
     )
     assert result.returncode == 0, result.stderr
-    (record,) = read_json_lines(tmp_path / "manifest.jsonl")
-    assert (record["outcome"], record["text"], record["tier"]) == ("made", "Bom dia.", "cpu")
-    assert record["weights_sha256"] == load(checkpoint).weights_sha256
-    assert examine(tmp_path / "epoch_6_output.wav").seconds <= 0.6
+    records = read_json_lines(tmp_path / "manifest.jsonl")
+    assert [(one["outcome"], one["text"], one["tier"]) for one in records] == [
+        ("made", "Bom dia.", "cpu"),
+        ("made", "Até logo.", "cpu"),
+    ]
+    for record in records:
+        assert record["weights_sha256"] == load(checkpoint).weights_sha256
+        assert record["stopped_by_itself"] is False
+        assert examine(tmp_path / record["files"][0]).seconds <= 0.6
+    assert [record["files"][0] for record in records] == ["epoch_6_output.wav", "epoch_6_output_2.wav"]
+    said = result.stdout.splitlines()
+    assert "loading PyTorch" in result.stderr
+    assert said[0].startswith("sampler: ") or said[0].startswith("sample of epoch 6 (1 of 2) begins: “Bom dia.”")
+    assert any(line.startswith("sample of epoch 6 (2 of 2) begins: “Até logo.”") for line in said)
+    assert sum("did not stop by itself" in line for line in said) == 2

@@ -1,10 +1,12 @@
 """training.settings: defaults < file < environment < flags, and every mistake is named before any work."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from cufft_harness.errors import UserError
+from cufft_harness.languages import SENTENCES
 from cufft_harness.training.settings import SETTINGS, Settings, read_settings
 
 
@@ -40,7 +42,9 @@ def test_common_variables_of_the_system_are_not_settings(monkeypatch: pytest.Mon
     [
         ({"num_epochs": 0}, "num_epochs"),
         ({"save_every_n_epochs": 2, "sample_every_n_epochs": 3}, "multiple of save_every_n_epochs"),
-        ({"sample_reference": Path("v.wav"), "cycle_references": True}, "one voice"),
+        ({"sample_reference": Path("v.wav"), "cycle_references": True}, "names the voices"),
+        ({"sample_text": ["a", "b"], "sample_language": ["pt", "en", "de"]}, "2 texts, but 3 languages"),
+        ({"sample_text": ["a", " "]}, "sample_text"),
         ({"device": "cpu", "mixed_precision": "fp16"}, "fp16 needs a GPU"),
         ({"sample_text": "  "}, "sample_text"),
         ({"inject": "hang", "samples": False}, "switched off"),
@@ -154,3 +158,27 @@ def test_lora_has_a_learning_rate_of_its_own():
     assert Settings(lora_rank=8).learning_rate == pytest.approx(40 * Settings().learning_rate)
     assert read_settings({"lora_rank": "8", "learning_rate": "1e-5"}).learning_rate == 1e-5
     assert read_settings({"lora_rank": "0"}).learning_rate == 5e-6
+
+
+def test_several_texts_are_read_alike_from_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A flag given again, a list in TOML, lines of a variable: the same texts; one alone is a list of one."""
+    wanted = ("Olá.", "Bom dia, mundo.")
+    assert read_settings({"sample_text": wanted, "sample_language": ()}).sample_text == wanted
+    file = tmp_path / "run.toml"
+    file.write_text(f"sample-text = {json.dumps(wanted)}\nsample-reference = ['a.wav', 'b.wav']\n")
+    found = read_settings({}, file)
+    assert (found.sample_text, found.sample_reference) == (wanted, (Path("a.wav"), Path("b.wav")))
+    monkeypatch.setenv("CUFFT_HARNESS_SAMPLE_TEXT", "\n".join(wanted))
+    assert read_settings({}).sample_text == wanted
+    monkeypatch.setenv("CUFFT_HARNESS_SAMPLE_TEXT", "Olá.")
+    assert read_settings({}).sample_text == ("Olá.",)
+    assert Settings(**found.as_json()) == found
+    file.write_text("sample_text = []\n")
+    with pytest.raises(UserError, match="must not be empty"):
+        read_settings({}, file)
+
+
+def test_each_sample_language_brings_its_sentence():
+    """Several languages without a text: a sentence in each."""
+    found = read_settings({"sample_language": ("pt", "de")})
+    assert found.sample_text == (SENTENCES["pt"], SENTENCES["de"])

@@ -67,6 +67,48 @@ def test_speech_equals_stock_inference(directory: ModelDirectory, model: Xtts):
     np.testing.assert_array_equal(speak(model), stock_speech(directory.path, 3, 0.5))
 
 
+def test_long_text_is_split_as_stock_tts_splits_it(directory: ModelDirectory):
+    """Sample for sample what `enable_text_splitting` gives; the model ends each sentence here, which is said."""
+    model, text = load(directory), "Olá, este é um teste de voz que fala muito. " * 6
+    with torch.no_grad():
+        model.gpt.mel_head.bias[model.gpt.stop_audio_token] = 2.0  # random weights would hardly ever stop
+    spoken = speech.speak(model, text, "pt", speech.read_voice(model, CLIP), 3, 6.0, speech.Stages(model.device))
+    config = model.config
+    latents, embedding = model.get_conditioning_latents(
+        str(CLIP),
+        max_ref_length=config.max_ref_len,
+        gpt_cond_len=config.gpt_cond_len,
+        gpt_cond_chunk_len=config.gpt_cond_chunk_len,
+    )
+    names = ("temperature", "length_penalty", "repetition_penalty", "top_k", "top_p")
+    torch.manual_seed(3)
+    settings = {name: config[name] for name in names}
+    stock = model.inference(text, "pt", latents, embedding, enable_text_splitting=True, **settings)["wav"]
+    np.testing.assert_array_equal(spoken.samples, stock)
+    assert (spoken.sentences, spoken.stopped_by_itself) == (2, True)
+
+
+def test_a_sample_that_is_cut_is_marked(directory: ModelDirectory):
+    """At the limit asked for; and at the model's own, where more is asked for than it has positions."""
+    model = load(directory)
+    with torch.no_grad():
+        model.gpt.mel_head.bias[model.gpt.stop_audio_token] = -100.0
+    voice, stages = speech.read_voice(model, CLIP), speech.Stages(model.device)
+    short = speech.speak(model, TEXT, "pt", voice, 3, 0.5, stages)
+    assert (short.stopped_by_itself, len(short.samples) / 24_000 <= 0.6) == (False, True)
+    long = speech.speak(model, TEXT, "pt", voice, 3, 60.0, stages)
+    most = model.gpt.max_gen_mel_tokens * model.gpt.code_stride_len / 22_050
+    assert (long.stopped_by_itself, len(long.samples) / 24_000 <= most + 0.1) == (False, True)
+
+
+def test_without_spacy_a_text_stays_whole(model: Xtts, monkeypatch: pytest.MonkeyPatch):
+    """It is not refused: XTTS speaks it in one go, as it did before."""
+    text = "Olá, este é um teste de voz. " * 9
+    assert len(speech.sentences(model, text, "pt")) == 2
+    monkeypatch.setattr(speech.importlib.util, "find_spec", lambda name: None)
+    assert speech.sentences(model, text, "pt") == [text]
+
+
 def test_an_exported_checkpoint_speaks_alike_in_stock_tts(directory: ModelDirectory, tmp_path: Path):
     """Other GPT weights, exported, sound in stock TTS as they do here, and unlike the base model."""
     model = load(directory)

@@ -89,7 +89,7 @@ def settings(data: bytes) -> None:
         _demand_one_line(error.message)
         _demand_one_line(error.advice)
         return
-    for path in (found.output, found.data, found.sample_reference, Path(found.model)):
+    for path in (found.output, found.data, *(found.sample_reference or ()), Path(found.model)):
         if path is not None:  # what a run does with it first
             path.expanduser().is_dir()
             _demand(b"\0" not in os.fsencode(path), f"a path no system can have: {path!r}")

@@ -17,6 +17,7 @@ from cufft_harness.training.kinds import Language
 
 if TYPE_CHECKING:
     from cufft_harness.sampling.offline import Found
+    from cufft_harness.sampling.orders import Utterance
     from cufft_harness.xtts.directory import ModelDirectory
 
 
@@ -27,9 +28,23 @@ if TYPE_CHECKING:
     required=True,
     help="A checkpoint, or the output directory of a run: then all of its.",
 )
-@click.option("--text", help="What to say. Default: what the run said, or a sentence of --language.")
-@click.option("--language", type=Language(), help="Language of the text, such as pt or en.")
-@click.option("--reference", type=click.Path(path_type=Path), help="Clip whose voice to use. Default: the run's.")
+@click.option(
+    "--text",
+    multiple=True,
+    help="What to say; given again, each of the texts. Default: what the run said, or a sentence of --language.",
+)
+@click.option(
+    "--language",
+    type=Language(),
+    multiple=True,
+    help="Language of all texts, such as pt or en, or given once for each.",
+)
+@click.option(
+    "--reference",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Clip whose voice to use; given again, each text in each voice. Default: the run's.",
+)
 @click.option(
     "--output", type=click.Path(path_type=Path), help="Folder of the samples. Default: samples-later in the run."
 )
@@ -57,9 +72,9 @@ if TYPE_CHECKING:
 )
 def command(
     checkpoint: Path,
-    text: str | None,
-    language: str | None,
-    reference: Path | None,
+    text: tuple[str, ...],
+    language: tuple[str, ...],
+    reference: tuple[Path, ...],
     output: Path | None,
     model: str | None,
     device: str,
@@ -77,18 +92,16 @@ def command(
     if export is not None:
         _only_export(export)
     with extra("train"):
-        _check(checkpoint, language, reference, model, export or output)
+        _check(checkpoint, text, language, reference, model, export or output)
         say_loading()
         from cufft_harness.sampling import offline
-        from cufft_harness.sampling.orders import Spec, utterances
+        from cufft_harness.sampling.orders import Spec
         from cufft_harness.xtts.registry import resolve
 
     found = offline.find(checkpoint, best=export is not None)
     base = resolve(model or found.setting("model", str), found.output)
     if export is not None:
         return _export(found, base, export)
-    if text is None and language not in (None, found.setting("sample_language", str)):
-        text = SENTENCES[language]
     spec = Spec(
         seed=found.setting("sample_seed", int) if seed is None else seed,
         max_seconds=max_seconds or found.setting("sample_max_seconds", int, float),
@@ -96,8 +109,7 @@ def command(
         fast=found.setting("sample_fast", bool) if fast is None else fast,
     )
     folder = expanded(output) if output else found.output / "samples-later"
-    texts = (text or found.setting("sample_text", str),)
-    said = utterances(texts, (language or found.setting("sample_language", str),), (_voice(reference, found),))
+    said = _utterances(text, language, reference, found)
     with Screen() as screen:
         offline.speak(found, base.path, said, folder, spec, device, screen.tell)
     click.echo(f"listen in {folder}")
@@ -124,17 +136,27 @@ def _only_export(target: Path) -> None:
 
 
 def _check(
-    checkpoint: Path, language: str | None, reference: Path | None, model: str | None, target: Path | None
+    checkpoint: Path,
+    texts: tuple[str, ...],
+    languages: tuple[str, ...],
+    references: tuple[Path, ...],
+    model: str | None,
+    target: Path | None,
 ) -> None:
     """Refuse what cannot be, before PyTorch is imported."""
     from cufft_harness.model_files import check_model
+    from cufft_harness.sampling.orders import mismatch
     from cufft_harness.training.inputs import check_language, check_output, check_reference
 
     if not expanded(checkpoint).exists():
         raise UserError(f"there is no checkpoint and no run at {checkpoint}.")
-    if language is not None:
+    if not all(text.strip() for text in texts):
+        raise UserError("--text must not be blank.")
+    if texts and languages and (problem := mismatch(texts, languages)):
+        raise UserError(f"{problem}.")
+    for language in languages:
         check_language(language)
-    if reference is not None:
+    for reference in references:
         check_reference(reference)
     if model is not None:
         check_model(model)
@@ -142,19 +164,33 @@ def _check(
         check_output(target)
 
 
-def _voice(reference: Path | None, found: Found) -> Path:
-    """The clip asked for, or the one the run's own samples were spoken after."""
-    if reference is None:
-        named = found.setting("sample_reference", str, type(None))
-        kept = sorted((found.output / "samples").glob("epoch_*_reference.wav"))
-        reference = Path(named) if named else next(iter(kept), None)
-    if reference is None:
+def _utterances(
+    texts: tuple[str, ...], languages: tuple[str, ...], references: tuple[Path, ...], found: Found
+) -> tuple[Utterance, ...]:
+    """What was asked for; for the rest, what the run said, in its voices."""
+    from cufft_harness.sampling.orders import mismatch, utterances
+
+    of_run = found.several("sample_text"), found.several("sample_language")
+    if not texts:
+        same = not languages or languages == of_run[1]
+        texts = of_run[0] if same else tuple(SENTENCES[language] for language in languages)
+    elif not languages:
+        languages = of_run[1] if not mismatch(texts, of_run[1]) else of_run[1][:1]
+    voices = tuple(expanded(clip) for clip in references) or _voices(found)
+    return utterances(texts, languages or of_run[1], voices)
+
+
+def _voices(found: Found) -> tuple[Path, ...]:
+    """The clips that the run's own samples were spoken after."""
+    kept = sorted((found.output / "samples").glob("epoch_*_reference.wav"))[:1]
+    named = () if found.settings.get("sample_reference") is None else found.several("sample_reference")
+    clips = tuple(expanded(Path(clip)) for clip in named or kept)
+    if not clips:
         raise UserError("the run kept no reference clip.", "Give --reference a clip of the voice to use.")
-    if not expanded(reference).is_file():
-        raise UserError(
-            f"the run's reference clip {reference} is gone.", "Give --reference a clip of the voice to use."
-        )
-    return expanded(reference)
+    for clip in clips:
+        if not clip.is_file():
+            raise UserError(f"the run's reference clip {clip} is gone.", "Give --reference a clip of the voice to use.")
+    return clips
 
 
 def _export(found: Found, base: ModelDirectory, target: Path) -> int:

@@ -15,7 +15,7 @@ from cufft_harness.training.settings import SETTINGS, read_settings
 
 
 class _Flag(click.Option):
-    """The flag of a setting; None where it was not given, so that file and environment may speak."""
+    """The flag of a setting; None or () where it was not given, so that file and environment may speak."""
 
     def __init__(self, setting: Setting) -> None:
         self.section = setting.section
@@ -30,6 +30,7 @@ class _Flag(click.Option):
             default=None,
             is_flag=is_flag,
             flag_value=True if is_flag else None,
+            multiple=setting.many,
             help=f"{setting.help}{default}",
         )
 

@@ -43,8 +43,23 @@ class Found:
         """
         value = self.settings.get(name)
         if not isinstance(value, kinds):
-            raise UserError(f"{self.checkpoints[-1]} is of no run of `cufft-harness train`: it has no {name}.")
+            raise self._lacks(name)
         return value
+
+    def several(self, name: str) -> tuple[str, ...]:
+        """One of those that may be given several times; runs of old have one.
+
+        Raises:
+            UserError: the checkpoint does not say, or says something else there.
+        """
+        value = self.setting(name, str, list, tuple)
+        values = (value,) if isinstance(value, str) else tuple(value)
+        if not values or not all(isinstance(one, str) for one in values):
+            raise self._lacks(name)
+        return values
+
+    def _lacks(self, name: str) -> UserError:
+        return UserError(f"{self.checkpoints[-1]} is of no run of `cufft-harness train`: it has no {name}.")
 
 
 def find(path: Path, best: bool = False) -> Found:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cufft_harness.sampling.artefacts import Examination
+if TYPE_CHECKING:  # the settings are checked by `mismatch`, without numpy and soundfile
+    from cufft_harness.sampling.artefacts import Examination
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,19 @@ def utterances(texts: tuple[str, ...], languages: tuple[str, ...], voices: tuple
     Raises:
         ValueError: texts and languages do not go together.
     """
-    if 1 not in (len(texts), len(languages)) and len(texts) != len(languages):
-        raise ValueError(f"{len(texts)} texts, but {len(languages)} languages: give one for all, or one for each")
+    if problem := mismatch(texts, languages):
+        raise ValueError(problem)
     count = max(len(texts), len(languages))
     said = zip(texts * (count // len(texts)), languages * (count // len(languages)), strict=True)
     every = [(text, language, voice) for text, language in said for voice in voices]
     return tuple(Utterance(number, *one) for number, one in enumerate(every, start=1))
+
+
+def mismatch(texts: tuple[str, ...], languages: tuple[str, ...]) -> str:
+    """Why texts and languages do not go together; "" where they do."""
+    if 1 in (len(texts), len(languages)) or len(texts) == len(languages):
+        return ""
+    return f"{len(texts)} texts, but {len(languages)} languages: give one for all, or one for each"
 
 
 @dataclass(frozen=True)

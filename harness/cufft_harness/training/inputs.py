@@ -27,9 +27,10 @@ def check_inputs(settings: Settings) -> DataSet:
     """
     check_model(settings.model)
     check_language(settings.language)
-    check_language(settings.sample_language)
-    if settings.sample_reference is not None:
-        check_reference(settings.sample_reference)
+    for language in settings.sample_language:
+        check_language(language)
+    for reference in settings.sample_reference or ():
+        check_reference(reference)
     check_output(settings.output)
     data = read_data_set(settings.data, settings.language, format=settings.format, columns=settings.columns)
     for code in {row.language for row in data.rows}:

@@ -6,9 +6,9 @@ import csv
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -17,6 +17,7 @@ from cufft_harness.dataset.batches import Batches, Data
 from cufft_harness.dataset.features import FeatureCache, FeatureSource, FreshFeatures
 from cufft_harness.errors import UserError, printable
 from cufft_harness.files import atomic_path
+from cufft_harness.sampling.orders import utterances
 from cufft_harness.training.display import Display
 from cufft_harness.training.fft import Transforms, choose
 from cufft_harness.training.inputs import check_inputs
@@ -26,6 +27,10 @@ from cufft_harness.xtts.directory import ModelDirectory, gpt_for_training, load
 from cufft_harness.xtts.features import FeatureExtractor
 from cufft_harness.xtts.loss import TrainingModel
 from cufft_harness.xtts.registry import resolve
+from cufft_harness.xtts.speech import longest_sentence, sentences
+
+if TYPE_CHECKING:
+    from TTS.tts.models.xtts import Xtts
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Prepared:
     Attributes:
         audited: the clips to train and validate on.
         model: the base model's directory.
-        voices: clips whose voice samples may use, in order.
+        voices: clips to speak after: all of them in each epoch, or one after the other with `cycle_references`.
     """
 
     settings: Settings
@@ -55,7 +60,8 @@ def prepare(settings: Settings, output: Path, device: torch.device, display: Dis
     remember(output, data_set)
     model = resolve(settings.model, output, settings.accept_licence)
     xtts = load(model)
-    _check_sample_text(settings, xtts.tokenizer.encode, int(xtts.args.gpt_max_text_tokens))
+    for said in utterances(settings.sample_text, settings.sample_language, (Path(),)):
+        _check_sample_text(xtts, said.text, said.language, display)
     most_seconds = (int(xtts.args.gpt_max_audio_tokens) - 4) * 1024 / 22_050
     limits = Limits(
         max_seconds=min(settings.max_clip_seconds, most_seconds),
@@ -67,7 +73,7 @@ def prepare(settings: Settings, output: Path, device: torch.device, display: Dis
     _report_rejected(audited, output, display)
     clips = audited.train[: settings.max_train_samples], audited.validation[: settings.max_val_samples]
     data, transforms = _batches(settings, model, output, device, clips, display)
-    voices = [settings.sample_reference.expanduser()] if settings.sample_reference else _voices(clips, settings)
+    voices = [clip.expanduser() for clip in settings.sample_reference or ()] or _voices(clips, settings)
     display.say(
         f"{len(clips[0])} clips to train on, {len(clips[1])} to validate on, {len(audited.rejected)} left out; "
         f"training mels: {transforms}; ready after {time.perf_counter() - began:.1f} s"
@@ -82,21 +88,28 @@ def _describe(device: torch.device) -> str:
     return "the CPU" if torch.cuda.is_available() else "the CPU (PyTorch finds no usable GPU)"
 
 
-def _check_sample_text(settings: Settings, encode: Callable[[str, str], list[int]], limit: int) -> None:
+def _check_sample_text(xtts: Xtts, text: str, language: str, display: Display) -> None:
+    """Refuse a text that XTTS cannot speak, and say so of one that it may not speak to the end."""
+    parts = sentences(xtts, text, language)
     try:
-        tokens = len(encode(settings.sample_text.strip().lower(), settings.sample_language))
+        tokens = max(len(xtts.tokenizer.encode(part.strip().lower(), language)) for part in parts)
     except Exception as error:
-        raise UserError(f"the sample text cannot be tokenized as `{settings.sample_language}`: {error}") from error
+        raise UserError(f"the sample text cannot be tokenized as `{language}`: {error}") from error
+    limit, longest = int(xtts.args.gpt_max_text_tokens), longest_sentence(xtts, language)
+    split = "pip install 'cufft-harness[long-text]' has it split"
     if tokens >= limit:
-        raise UserError(
-            f"the sample text has {tokens} tokens, XTTS takes fewer than {limit}.", "Shorten --sample-text."
+        advice = f"Shorten it, or {split}." if len(parts) == 1 else "Shorten its longest sentence."
+        raise UserError(f"the sample text has {tokens} tokens, XTTS takes fewer than {limit} at once.", advice)
+    if longest is not None and len(text) >= longest and len(parts) == 1:
+        display.say(
+            f"note: a sample text has {len(text)} characters; XTTS speaks {longest} well at once in {language}; {split}"
         )
 
 
 def _voices(clips: tuple[list[Clip], list[Clip]], settings: Settings) -> list[Path]:
     if settings.cycle_references:
         return [clip.path for clip in (*clips[1], *clips[0])]
-    fitting = [clip.path for clip in clips[1] if clip.row.language == settings.sample_language]
+    fitting = [clip.path for clip in clips[1] if clip.row.language == settings.sample_language[0]]
     return (fitting or [clip.path for clip in clips[1]])[:1]
 
 

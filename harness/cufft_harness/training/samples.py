@@ -182,9 +182,11 @@ class RunSamples:
         return epoch % every == 0
 
     def _utterances(self, epoch: int) -> tuple[Utterance, ...]:
-        """What is said with an epoch's weights, in one of the voices after the other, or in the one."""
-        voice = self._voices[(epoch - 1) % len(self._voices)]
-        return utterances((self._settings.sample_text,), (self._settings.sample_language,), (voice,))
+        """What is said with an epoch's weights: every text, in every voice or in the one whose turn it is."""
+        voices = tuple(self._voices)
+        if self._settings.cycle_references:
+            voices = (voices[max(0, epoch - 1) % len(voices)],)
+        return utterances(self._settings.sample_text, self._settings.sample_language, voices)
 
     def _must_take_turns(self) -> bool:
         if self._settings.take_turns != "auto":

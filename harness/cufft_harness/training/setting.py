@@ -49,7 +49,8 @@ class Setting:
     """A declared setting.
 
     Attributes:
-        annotation: its type, without None.
+        annotation: its type, without None; of a setting that may be given several times, that of each value.
+        many: whether it may.
         own_kind: see `setting`.
     """
 
@@ -61,6 +62,7 @@ class Setting:
     bare: bool
     own_kind: click.ParamType[Any] | None
     limits: Limits
+    many: bool = False
 
     @property
     def variables(self) -> list[str]:
@@ -85,7 +87,7 @@ class Setting:
         """The value of the setting's own type.
 
         Args:
-            value: as a flag, variable or file has it, or as a program gives it; None stays None.
+            value: as a flag, variable or file has it, or as a program gives it; None stays None. Several are a list.
             source: where it comes from, for the message.
 
         Raises:
@@ -94,6 +96,14 @@ class Setting:
         where = f" ({source})" if source else ""
         if value is None:
             return None
+        if self.many:
+            several = value if isinstance(value, (list, tuple)) else [value]
+            if not several:
+                raise UserError(f"setting `{self.name}`{where}: must not be empty.")
+            return tuple(self._read_one(one, where) for one in several)
+        return self._read_one(value, where)
+
+    def _read_one(self, value: Any, where: str) -> Any:
         wanted = (str, Path) if self.annotation in (str, Path) else (str, bool, int, float)
         if not isinstance(value, wanted):
             raise UserError(f"setting `{self.name}`{where}: {value!r:.40} is not of its kind ({self.kind.name}).")
@@ -109,6 +119,9 @@ def declared(settings: type) -> Iterator[Setting]:
     """The settings that a dataclass declares, in order."""
     hints = get_type_hints(settings)
     for field in dataclasses.fields(settings):
-        kinds = [kind for kind in get_args(hints[field.name]) if kind is not NoneType]
-        optional = len(kinds) < len(get_args(hints[field.name]))
-        yield Setting(field.name, kinds[0] if optional else hints[field.name], field.default, **field.metadata)
+        annotation = hints[field.name]
+        if NoneType in get_args(annotation):
+            annotation = next(kind for kind in get_args(annotation) if kind is not NoneType)
+        many = get_origin(annotation) is tuple
+        annotation = get_args(annotation)[0] if many else annotation
+        yield Setting(field.name, annotation, field.default, **field.metadata, many=many)

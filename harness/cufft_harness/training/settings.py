@@ -20,6 +20,7 @@ from cufft_harness.errors import UserError, did_you_mean
 from cufft_harness.files import expanded
 from cufft_harness.languages import DEFAULT, SENTENCES, written_language
 from cufft_harness.model_files import TINY
+from cufft_harness.sampling.orders import mismatch
 from cufft_harness.training.kinds import Failures, Language
 from cufft_harness.training.setting import PREFIX, Setting, declared, setting
 
@@ -171,9 +172,15 @@ class Settings:
     sample_base_model: bool = _samples(
         True, "Begin with a sample of the untrained model, epoch 0, to compare with; of `tiny` there is none."
     )
-    sample_text: str = _samples(None, "What the samples say. Default: a sentence of the sample language.")
-    sample_language: str = _samples(None, "Language of the sample text. Default: that of --language.", kind=Language())
-    sample_reference: Path | None = _samples(None, "Voice of the samples. Default: the first validation clip.")
+    sample_text: tuple[str, ...] = _samples(
+        None, "What the samples say; given again, each of the texts. Default: a sentence of the sample language."
+    )
+    sample_language: tuple[str, ...] = _samples(
+        None, "Language of all sample texts, or given once for each. Default: that of --language.", kind=Language()
+    )
+    sample_reference: tuple[Path, ...] | None = _samples(
+        None, "Voice of the samples; given again, each text in each voice. Default: the first validation clip."
+    )
     cycle_references: bool = _samples(False, "Use another clip of the data set as voice for each sample.")
     sample_seed: int = _samples(1234, "Seed of the sampled decoding, the same for every epoch.", at_least=0)
     sample_max_seconds: float = _samples(12.0, "A sample is cut at this length.", above=0.1)
@@ -223,15 +230,17 @@ class Settings:
             raise UserError(f"{problem}.")
 
     def _contradiction(self) -> str:
-        if not self.sample_text.strip():
+        if not all(text.strip() for text in self.sample_text):
             return "setting `sample_text`: must not be blank"
+        if problem := mismatch(self.sample_text, self.sample_language):
+            return f"sample_text and sample_language: {problem}"
         if self.sample_every_n_epochs is not None and self.sample_every_n_epochs % self.save_every_n_epochs:
             return (
                 f"sample_every_n_epochs ({self.sample_every_n_epochs}) must be a multiple of save_every_n_epochs "
                 f"({self.save_every_n_epochs}): a sample is made from a checkpoint"
             )
         if self.sample_reference is not None and self.cycle_references:
-            return "sample_reference names one voice, cycle_references asks for many: give one of them"
+            return "sample_reference names the voices, cycle_references asks for many: give one of them"
         if self.device == "cpu" and self.mixed_precision == "fp16":
             return "mixed_precision fp16 needs a GPU; on the CPU use bf16 or no"
         if self.inject and not self.samples:
@@ -248,7 +257,14 @@ class Settings:
     def as_json(self) -> dict[str, Any]:
         """All values, as plain JSON data."""
         values = dataclasses.asdict(self)
-        return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+        return {name: _plain(value) for name, value in values.items()}
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it."""
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 SETTINGS: Mapping[str, Setting] = {one.name: one for one in declared(Settings)}
@@ -259,13 +275,13 @@ def _following(given: Mapping[str, Any]) -> dict[str, Any]:
     """The defaults that follow from what is given."""
     data = given["data"]
     language = given["language"] or (written_language(data) if data else None) or DEFAULT
-    sample_language = given["sample_language"] or language
+    sample_languages = given["sample_language"] or (language,)
     return {
         "model": TINY if given["data"] is None else None,
         "output": Path(f"output-{_name(data)}" if data else "output"),
         "language": language,
-        "sample_language": sample_language,
-        "sample_text": SENTENCES[sample_language],
+        "sample_language": sample_languages,
+        "sample_text": tuple(SENTENCES[one] for one in sample_languages),
     }
 
 
@@ -281,7 +297,7 @@ def read_settings(flags: Mapping[str, Any], file: Path | None = None) -> Setting
     Raises:
         UserError: an unknown key, a value out of range, or a contradiction; one line that names it.
     """
-    given = {name: value for name, value in flags.items() if value is not None}
+    given = {name: value for name, value in flags.items() if value not in (None, ())}
     return Settings(**{**_in_file(file), **_in_environment(), **given})
 
 
@@ -319,5 +335,6 @@ def _in_environment() -> dict[str, Any]:
     for one in SETTINGS.values():
         variable = next((variable for variable in one.variables if given.get(variable)), None)
         if variable is not None:
-            found[one.name] = one.read(given[variable], f"{variable} in the environment")
+            value = given[variable].splitlines() if one.many else given[variable]
+            found[one.name] = one.read(value, f"{variable} in the environment")
     return found

@@ -161,7 +161,7 @@ def speak(
                     length_penalty=float(config.length_penalty),
                     repetition_penalty=float(config.repetition_penalty),
                     output_attentions=False,
-                    **({} if left is None else {"max_new_tokens": left}),
+                    **({} if left is None else {"max_new_tokens": min(left, gpt.max_gen_mel_tokens)}),
                 )
             stopped = stopped and int(codes[0, -1]) == gpt.stop_audio_token
             left = None if left is None else left - codes.shape[-1]
