@@ -83,7 +83,7 @@ def test_no_command_shows_the_overview():
     [
         (["no-such-command"], "there is no command `no-such-command`"),
         (["trian"], "Did you mean `train`?"),
-        (["diagnose"], "Missing argument 'LOG'"),
+        (["sample"], "Missing option '--checkpoint'"),
         (["train", "--num-epoch", "3"], "--num-epochs"),
         (["train", "--num-epochs", "0"], "'--num-epochs'"),
         (["train", "--config", "/"], "cannot read the settings file /"),

@@ -40,6 +40,11 @@ def test_people_get_title_evidence_and_commands(tmp_path):
     assert "line 2: RuntimeError: cuFFT error: CUFFT_INTERNAL_ERROR" in text
 
 
+def test_a_pipe_needs_no_name():
+    """`program 2>&1 | cufft-harness diagnose` reads standard input."""
+    assert _diagnose("--json", log=ADA.encode()).stdout == _diagnose("--json", "-", log=ADA.encode()).stdout
+
+
 def test_markdown_can_be_pasted():
     """Markdown has a table of causes and the fix as code."""
     text = _diagnose("--markdown", "-", log=ADA.encode()).stdout.decode()
@@ -56,12 +61,14 @@ def test_a_log_cannot_draw_on_the_terminal():
         assert b"owned" not in out
 
 
-@pytest.mark.parametrize("log", [b"", bytes(range(256)) * 40, b"\x1f\x8b\x08" + bytes(100)])
-def test_bad_input_gets_a_clear_answer(log):
-    """Empty, binary and compressed input end in exit code 0, a note, and *undetermined*."""
+@pytest.mark.parametrize(
+    ("log", "code"), [(b"", 2), (b" \n", 2), (bytes(range(256)) * 40, 1), (b"\x1f\x8b\x08" + bytes(100), 2)]
+)
+def test_bad_input_gets_a_clear_answer(log, code):
+    """No log is exit code 2, one without a cause 1; a note says so, and the cause is *undetermined*."""
     finished = _diagnose("--json", "-", log=log)
     data = json.loads(finished.stdout)
-    assert finished.returncode == 0
+    assert finished.returncode == code
     assert data["causes"][0]["id"] == "undetermined"
     assert data["notes"]
 
