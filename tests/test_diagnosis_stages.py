@@ -201,6 +201,7 @@ def test_the_program_is_known_by_its_own_words(text, framework):
         ("Error initializing FFT: 5", "CUFFT_INTERNAL_ERROR"),
         ("Error executing FFT: 1", "CUFFT_INVALID_PLAN"),
         ("!fail to plan 3d FFT (DFT):11", "CUFFT_INVALID_DEVICE"),
+        ("cuFFT error: CUFFT NOT IMPLEMENTED", "CUFFT_NOT_IMPLEMENTED"),
         ("OSError: (External) CUFFT error(5).", "CUFFT_INTERNAL_ERROR"),
         ("CUFFTError(code 2, cuFFT failed to allocate GPU or CPU memory)", "CUFFT_ALLOC_FAILED"),
         ("failed to make cuFFT batched plan:5", "CUFFT_INTERNAL_ERROR"),
@@ -249,6 +250,8 @@ def test_a_number_that_is_no_code_is_said_to_be_none():
         ("I use CUDA 9.0 and TF 1.14", Framework.TENSORFLOW, (9, 0), Sure.SAID),
         ("Driver Version: 550.120   CUDA Version: 12.4", Framework.RELION, None, Sure.NOT),
         ("singularity image; CUDA 12.6", Framework.OPENMM, None, Sure.NOT),
+        ("cudatoolkit 11.2.2. You should consider cudatoolkit 11.8.0", Framework.OPENMM, (11, 2), Sure.PRINTED),
+        ("we should require cudatoolkit 11.8", Framework.OPENMM, (11, 8), Sure.SAID),
     ],
 )
 def test_a_version_is_known_with_how_sure(text, framework, cuda, sure):
@@ -264,6 +267,9 @@ def test_a_version_is_known_with_how_sure(text, framework, cuda, sure):
         ("works fine on GTX-1080-Ti, RTX-3080 or A100, but when we use it on L40 it gives an error", ["l40"], ["a100"]),
         ("在3090可以运行，但切换到4090上就出现 cuFFT error", ["4090"], ["3090"]),
         ("The RTX 3090 fails", ["rtx 3090"], []),
+        ("The RTX 3090 does not work", ["rtx 3090"], []),
+        ("a 4090; runs without any errors on an A100", ["4090"], ["a100"]),
+        ("it works on the A100 whereas the H100 gives the error", ["h100"], ["a100"]),
         ("my card: RTX 4090", ["rtx 4090"], []),
     ],
 )

@@ -15,6 +15,10 @@ _BY_NUMBER = {result.value: result for result in _BY_NAME.values()}
 _A_LIST, _LIST_SPAN = 4, 700
 
 _NAME = re.compile(r"(?<![a-z0-9_])(cu|hip)fft_([a-z_]{4,40})(?![a-z0-9_])", re.ASCII)
+# The underscores are lost where a screenshot was read by a machine.
+_SPACED = re.compile(
+    r"(?<![a-z0-9_])cufft ((?:invalid (?:plan|size|value|type|device)|alloc failed|exec failed|setup failed|internal error|not implemented|unaligned data))(?![a-z0-9_])"
+)
 # "case CUFFT_ALLOC_FAILED:", "!= CUFFT_SUCCESS", "CUFFT_ALLOC_FAILED = 2": source and manual, not a failure
 _QUOTED_BEFORE = re.compile(r"(?:case |[!=]= ?|enum )$")
 _QUOTED_AFTER = re.compile(r" ?= ?\d{1,2},|: ?(?:return|fft_str|std::)")
@@ -80,6 +84,8 @@ def _names(text: str) -> Iterator[CodeSeen]:
         quoted = _QUOTED_BEFORE.search(text, max(0, match.start() - 8), match.start())
         if result and not quoted and not _QUOTED_AFTER.match(text, match.end()):
             yield CodeSeen(result, match.start(), hip=match[1] == "hip")
+    for match in _SPACED.finditer(text):
+        yield CodeSeen(_BY_NAME[f"CUFFT_{match[1].replace(' ', '_').upper()}"], match.start())
     for match in _EXCEPTION.finditer(text):
         yield CodeSeen(_EXCEPTIONS[match[1]], match.start())
 

@@ -28,6 +28,10 @@ _SAID = re.compile(
     re.ASCII,
 )
 _TOOLKIT_ON_THE_SIDE = re.compile(r"driver|smi|nvcc|host|宿主|system")
+# Of a version that should be taken, rather than is there: "consider cudatoolkit 11.8"
+_WISHED = re.compile(
+    r"(?:consider|should|need|upgrad\w{0,3}|switch\w{0,3}|chang\w{0,3}|pin\w{0,4}|increment|bump|require|try|instead|use)\b[^\n.]{0,40}$"
+)
 _CUFFT = re.compile(
     r"(?:nvidia-cufft(?:-cu\d\d)?|libcufft(?:\d\d)?(?:\.so)?|cufft(?: version)?)(?::amd64)?[=:. ]{1,24}v?(?:1[0-3]\.\d\.\d\+~)?((?:[89]|1[0-3])\.\d{1,2}\.\d{1,3}(?:\.\d{1,3})?)"
 )
@@ -83,7 +87,7 @@ def _cuda(
         return torch.cuda, Sure.PRINTED
     if cufft:
         return releases.cuda_of_cufft(cufft), Sure.PRINTED
-    packaged = _version(_PACKAGED.search(text)) or (None if is_torch else _version(_TAGGED.search(text)))
+    packaged = _first(_PACKAGED, text) or (None if is_torch else _first(_TAGGED, text))
     if packaged:
         return packaged, Sure.PRINTED
     if "+rocm" in text:
@@ -96,6 +100,14 @@ def _cuda(
     if framework is Framework.TENSORFLOW and (match := _TENSORFLOW.search(text)):
         return releases.tensorflow_cuda(tuple(map(int, match[1].split(".")))), Sure.USUAL
     return None, Sure.NOT
+
+
+def _first(pattern: re.Pattern[str], text: str) -> Version | None:
+    """The first version that is there, rather than wished for."""
+    found = (
+        match for match in pattern.finditer(text) if not _WISHED.search(text, max(0, match.start() - 60), match.start())
+    )
+    return next((_version(match) for match in found), None)
 
 
 def _of_torch(torch: torch_versions.TorchRead, said: list[Version]) -> Version:

@@ -148,12 +148,12 @@ def _too_new(text: str, capability: Version, environment: Environment) -> Iterat
 
 def _too_old(nvidia: list[Gpu], environment: Environment) -> Iterator[Fact]:
     cuda = environment.cuda or ()
-    oldest = min(nvidia, key=lambda gpu: gpu.capability or ())
-    if (oldest.capability or ()) < oldest_gpu(cuda):
+    newest = max(nvidia, key=lambda gpu: gpu.capability or ())
+    if (newest.capability or ()) < oldest_gpu(cuda):
         sure = environment.cuda_sure is Sure.PRINTED
         yield Fact(
             "gpu-older-than-cufft" if sure else "gpu-perhaps-older-than-cufft",
-            f"the GPU is {oldest.name} (compute capability {version_text(oldest.capability)}), which CUDA "
+            f"the GPU is {newest.name} (compute capability {version_text(newest.capability)}), which CUDA "
             f"{version_text(cuda)} ({_HOW[environment.cuda_sure]}) no longer supports",
         )
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from cufft_harness.diagnosis.clauses import clause_around, says_it_fails, says_it_works
+from cufft_harness.diagnosis.clauses import said_to_work
 from cufft_harness.diagnosis.facts import Gpu, Version
 
 # NVIDIA's table of CUDA-capable GPUs, https://developer.nvidia.com/cuda-gpus. Names as people write them: the word
@@ -63,9 +63,7 @@ def gpus_in(text: str) -> tuple[tuple[Gpu, ...], tuple[Gpu, ...]]:
     failing: dict[str, Gpu] = {}
     working: dict[str, Gpu] = {}
     for gpu, at, end in _named(text):
-        clause = clause_around(text, at, end)
-        works = says_it_works(clause) and not says_it_fails(clause)
-        (working if works else failing).setdefault(gpu.name, gpu)
+        (working if said_to_work(text, at, end) else failing).setdefault(gpu.name, gpu)
     for match in re.finditer(_AMD, text, re.ASCII):
         failing.setdefault(match.group(0).strip(), Gpu(match.group(0).strip(), None, amd=True))
     if not failing and not working:

@@ -19,7 +19,7 @@ _BEYOND_32_BITS = 2**31
 _PLACES = 50
 _NAMELESS = re.compile(
     r"cufft error|error in cufft|cufft (?:failed|failure)|cufft exec|cuffterror|cufft call|cufft runtime error|cufft is broken|"
-    r"cufft_internal_error|cufft internal error|cufft 报错|cufft报错|cufft错误|cufft 错误|ошибк\S{0,3} cufft|erro (?:de |do |no )?cufft|cufft ?エラー|cufft ?오류"
+    r"cufft_internal_error|cufft internal error|cufftsafecall|checkcufft|cufft_check|cufftcheck|mcheckerror\(cufft|cufft 报错|cufft报错|cufft错误|cufft 错误|ошибк\S{0,3} cufft|erro (?:de |do |no )?cufft|cufft ?エラー|cufft ?오류"
 )
 
 
