@@ -13,7 +13,7 @@ from cufft_harness.sampling import process
 from cufft_harness.sampling.process import WorkerProcess
 from cufft_harness.sampling.protocol import Request
 from cufft_harness.tiers import Placement, Tier
-from cufft_harness.training import display
+from cufft_harness.training import logs
 from cufft_harness.training.display import Display
 
 
@@ -24,13 +24,13 @@ def all_of(folder: Path) -> str:
 
 def test_the_log_stays_short_and_the_newest_lines_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """What is put aside is whole; beyond the files kept only the oldest lines go."""
-    monkeypatch.setattr(display, "LOG_BYTES", 2000)
+    monkeypatch.setattr(logs, "LOG_BYTES", 2000)
     with Display(tmp_path) as shown:
         for number in range(300):
             shown.say(f"epoch {number} is over")
-    logs = sorted(path.name for path in tmp_path.glob("train.log*"))
-    assert logs == ["train.log", "train.log.1", "train.log.2", "train.log.3"]
-    assert all((tmp_path / name).stat().st_size <= 2000 for name in logs)
+    found = sorted(path.name for path in tmp_path.glob("train.log*"))
+    assert found == ["train.log", "train.log.1", "train.log.2", "train.log.3"]
+    assert all((tmp_path / name).stat().st_size <= 2000 for name in found)
     kept = [line.split("epoch ")[1] for line in all_of(tmp_path).splitlines()]
     assert kept == [f"{number} is over" for number in range(300 - len(kept), 300)]
 
@@ -39,7 +39,7 @@ def test_a_log_that_cannot_be_put_aside_loses_no_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     """It goes on getting longer, training goes on, and one line says why."""
-    monkeypatch.setattr(display, "LOG_BYTES", 500)
+    monkeypatch.setattr(logs, "LOG_BYTES", 500)
     with Display(tmp_path) as shown:
         monkeypatch.setattr(os, "rename", refuse)
         for number in range(50):
@@ -54,7 +54,7 @@ def test_a_log_whose_folder_vanishes_costs_the_log_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     """Every line still reaches the screen; one says what became of the log."""
-    monkeypatch.setattr(display, "LOG_BYTES", 500)
+    monkeypatch.setattr(logs, "LOG_BYTES", 500)
     folder = tmp_path / "run"
     folder.mkdir()
     with Display(folder) as shown:

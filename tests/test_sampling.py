@@ -56,6 +56,26 @@ def test_failures_of_the_sampler_change_no_loss(troubled: Path, short_run: dict[
     assert history(tmp_path) == history(troubled)
 
 
+def test_tensorboard_shows_how_it_went(troubled: Path):
+    """Samples beside the voice, which is there once; rate, memory and seconds of each step; the settings as text."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    board = EventAccumulator(str(troubled / "tensorboard"), size_guidance={"audio": 0})
+    board.Reload()
+    tags = board.Tags()
+    assert [sound.step for sound in board.Audio("sample")] == list(range(1, 7))
+    assert len(board.Audio("reference")) == 1
+    steps = len(board.Scalars("train/loss"))
+    for name in ("learning_rate", "memory_gb"):
+        values = [one.value for one in board.Scalars(f"train/{name}")]
+        assert len(values) == steps
+        assert min(values) > 0
+    assert 0 < len(board.Scalars("train/seconds_a_step")) <= steps
+    assert "settings/text_summary" in tags["tensors"]
+    [settings] = board.Tensors("settings/text_summary")
+    assert b"| num_epochs | 6 |" in settings.tensor_proto.string_val[0]
+
+
 def test_failures_move_down_the_tiers(troubled: Path):
     """The first failure moves the sampler to the bypass, the second to the CPU, and each is recorded."""
     tiers = [record["tier"] for record in manifest(troubled)]

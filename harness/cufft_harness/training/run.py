@@ -14,18 +14,11 @@ from accelerate import Accelerator
 from cufft_harness.checkpoints import CheckpointFolder
 from cufft_harness.errors import UserError
 from cufft_harness.training.display import Display
-from cufft_harness.training.events import (
-    BaseValidated,
-    CheckpointVerified,
-    Ended,
-    EpochEnded,
-    EpochStarted,
-    Event,
-    Stepped,
-)
+from cufft_harness.training.events import CheckpointVerified, Ended, Event
 from cufft_harness.training.lock import output_lock
 from cufft_harness.training.loop import Trainer
 from cufft_harness.training.prepare import prepare
+from cufft_harness.training.reporter import Reporter
 from cufft_harness.training.samples import RunSamples
 from cufft_harness.training.settings import Settings
 from cufft_harness.training.stop import StopRequest
@@ -70,8 +63,9 @@ def run(settings: Settings) -> Generator[Event, None, None]:
         trainer = Trainer(settings, accelerator, model, data, folder, prepared.model.fingerprint(), stop)
         display.say(_room_needed(trainer))
         _resume(trainer, samples, display)
+        reporter = Reporter(settings, display, accelerator.device)
         for event in trainer.run():
-            _report(event, settings, display)
+            reporter.tell(event)
             if samples:
                 samples.report_progress()
             if isinstance(event, CheckpointVerified):
@@ -138,37 +132,6 @@ def _resume(trainer: Trainer, samples: RunSamples | None, display: Display) -> N
         )
     if trainer.complete_epochs >= settings.num_epochs:
         display.say(f"all {settings.num_epochs} epochs are trained already; raise --num-epochs to go on")
-
-
-def _report(event: Event, settings: Settings, display: Display) -> None:
-    """Show what happened: on the screen, in the log, in TensorBoard."""
-    match event:
-        case EpochStarted():
-            display.start_bar(f"epoch {event.epoch}/{settings.num_epochs}", event.batches, event.done)
-        case Stepped():
-            display.advance_bar(event.batches, event.loss)
-            values = {"loss": event.loss, "gradient_norm": event.gradient_norm, "learning_rate": event.learning_rate}
-            display.scalars({f"train/{name}": value for name, value in values.items()}, event.update)
-        case BaseValidated():
-            display.say(
-                f"before training: validation {event.total:.4f} (text {event.text:.4f}, audio {event.audio:.4f})"
-            )
-            _report_validation(event.text, event.audio, event.total, 0, display)
-        case EpochEnded(losses=losses):
-            display.end_bar()
-            display.say(
-                f"epoch {losses.epoch}/{settings.num_epochs}: loss {losses.train:.4f} (text {losses.train_text:.4f}, "
-                f"audio {losses.train_audio:.4f}), validation {losses.validation:.4f}"
-            )
-            trained = {"epoch/train_text": losses.train_text, "epoch/train_audio": losses.train_audio}
-            display.scalars(trained, losses.epoch)
-            validated = losses.validation_text, losses.validation_audio, losses.validation
-            _report_validation(*validated, losses.epoch, display)
-
-
-def _report_validation(text: float, audio: float, total: float, epoch: int, display: Display) -> None:
-    values = {"validation_text": text, "validation_audio": audio, "validation": total}
-    display.scalars({f"epoch/{name}": value for name, value in values.items()}, epoch)
 
 
 def _summarize(trainer: Trainer, samples: RunSamples | None, folder: CheckpointFolder, display: Display) -> None:

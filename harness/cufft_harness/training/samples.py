@@ -142,7 +142,8 @@ class RunSamples:
         self.records.append(record)
         self._on_accelerator = record.tier in (Tier.NATIVE.value, Tier.BYPASS.value)
         if record.outcome == "made":
-            self._display.sample(self.folder.folder / record.files[0], record.epoch, record.number)
+            spoken, reference = (self.folder.folder / record.files[place] for place in (0, len(record.files) // 2))
+            self._display.sample(spoken, reference, record.epoch, record.number)
 
     def _wait(self, seconds: float) -> None:
         """Wait until the worker needs the accelerator no more, so many seconds at most; a wish to stop ends it."""
