@@ -16,6 +16,7 @@ from nox.command import CommandFailed
 sys.path.insert(0, str(Path(__file__).parent))
 from repro.matrix import bisect as halving
 from repro.matrix import rows
+from repro.matrix import slurm as array_job
 
 nox.needs_version = ">=2025.5"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -176,13 +177,40 @@ for _row in rows.ROWS.values():
 
 @nox.session(venv_backend="none", default=False)
 def repro(session: nox.Session) -> None:
-    """All rows one after another, those already done left out; `-- --again`, `--no-tts`, `--gpu-only`, `--keep`."""
+    """All rows one after another, those already done left out; `-- --again`, `--no-tts`, `--gpu-only`, `--keep`.
+
+    `-- --slurm OPTIONS` makes one array job of them instead; what follows --slurm goes to sbatch.
+    """
+    if "--slurm" in session.posargs:
+        at = session.posargs.index("--slurm")
+        chosen = rows.options(session.posargs[:at])
+        wanted = [torch for torch in rows.ROWS if chosen.again or not rows.is_done(torch, chosen)]
+        try:
+            number = array_job.submit(wanted, chosen.as_arguments(), session.posargs[at + 1 :])
+        except array_job.NotSubmitted as error:
+            session.error(str(error))
+        session.log(f"job {number}: {len(wanted)} rows; results come into repro/results as they go")
+        return
     chosen = rows.options(session.posargs)
     for torch in rows.ROWS:
         if rows.is_done(torch, chosen) and not chosen.again:
             session.log(f"torch {torch}: done before, skipped (-- --again runs it again)")
         else:
             session.notify(f"repro-{torch}", session.posargs)
+
+
+@nox.session(python=PYTHON, default=False)
+def fleet(session: nox.Session) -> None:
+    """Made-up fleets of 100 to 100,000 GPUs with known faults: what `cufft-harness fleet` finds, time and memory."""
+    _install(session, *STUDY, extras="")
+    session.run("python", "-m", "repro.fleet", "--results", "repro/results", *session.posargs)
+
+
+@nox.session(python=PYTHON, default=False)
+def cluster(session: nox.Session) -> None:
+    """A real Slurm on this machine (Debian's slurmctld, slurmd, munge; root): nodes that break, rows, training."""
+    _install(session, *STUDY)
+    session.run("python", "-m", "repro.cluster", "--results", "repro/results", *session.posargs, success_codes=[0, 75])
 
 
 @nox.session(python=PYTHON, default=False)

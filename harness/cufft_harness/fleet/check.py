@@ -104,7 +104,7 @@ def _document(
     unknown = first == UNDETERMINED or examination.status is Status.NOT_TESTED or examination.driver.died
     cause = "" if unknown else first
     return Document(
-        host=socket.gethostname(),
+        host=os.environ.get("SLURMD_NODENAME") or socket.gethostname(),  # a node's name need not be its host's
         gpu=device.uuid if device else "",
         index=number,
         time=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),

@@ -51,13 +51,17 @@ class Prepared:
     voices: list[Path]
 
 
-def prepare(settings: Settings, output: Path, device: torch.device, display: Display) -> Prepared:
-    """Model, checked data set and cached features; every user error shows here, before any training."""
+def prepare(settings: Settings, output: Path, device: torch.device, display: Display, is_main: bool = True) -> Prepared:
+    """Model, checked data set and cached features; every user error shows here, before any training.
+
+    Only the main process of a run writes its files: the others come after it, all at once.
+    """
     began = time.perf_counter()
     data_set = check_inputs(settings)
     display.say(f"training on {_describe(device)}; model {settings.model}; data {data_set.root}; output {output}")
     display.say(f"reading {data_set.description}")
-    remember(output, data_set)
+    if is_main:
+        remember(output, data_set)
     model = resolve(settings.model, output, settings.accept_licence)
     xtts = load(model)
     for said in utterances(settings.sample_text, settings.sample_language, (Path(),)):
@@ -70,7 +74,8 @@ def prepare(settings: Settings, output: Path, device: torch.device, display: Dis
     )
     with display.steps("checking clips", len(data_set.rows)) as advance:
         audited = audit(data_set, xtts.tokenizer.encode, limits, advance, settings.validation_fraction)
-    _report_rejected(audited, output, display)
+    if is_main:
+        _report_rejected(audited, output, display)
     clips = audited.train[: settings.max_train_samples], audited.validation[: settings.max_val_samples]
     data, transforms = _batches(settings, model, output, device, clips, display)
     voices = [clip.expanduser() for clip in settings.sample_reference or ()] or _voices(clips, settings)

@@ -1,0 +1,1 @@
+"""A real Slurm on one machine, broken on purpose: does the check drain the node, does training agree?"""
