@@ -85,6 +85,8 @@ def test_no_command_shows_the_overview():
         (["trian"], "Did you mean `train`?"),
         (["sample"], "Missing option '--checkpoint'"),
         (["train", "--num-epoch", "3"], "--num-epochs"),
+        (["train", "3"], "unexpected extra argument (3). Try `cufft-harness train --help`."),
+        (["train", "--samples=yes"], "does not take a value. Try `cufft-harness train --help`."),
         (["train", "--num-epochs", "0"], "'--num-epochs'"),
         (["train", "--config", "/"], "cannot read the settings file /"),
         (["sample", "--checkpoint", "x", "--seed", "-1"], "'--seed'"),

@@ -17,6 +17,9 @@ WITHOUT_TORCH = """
 import contextlib, io, json, sys
 sys.modules["torch"] = sys.modules["TTS"] = None
 from cufft_harness.cli.app import main
+from cufft_harness.driver import DriverReport
+from cufft_harness.training import inputs
+inputs.probe_driver = DriverReport  # what a machine without a driver says
 ends = []
 for arguments in json.loads(sys.argv[1]):
     sys.argv = ["cufft-harness", *arguments]
@@ -45,6 +48,10 @@ MISTAKES = {
     "train --inject hang@0": "after @ comes the number of an epoch",
     "train --inject hang@2,crash@2": "cannot inject both `hang` and `crash` in epoch 2",
     "train --inject hang,crash": "cannot inject both `hang` and `crash` in every epoch",
+    "train --device cuda": "--device cuda needs a GPU, and there is no CUDA driver here",
+    "train --mixed-precision fp16": "--mixed-precision fp16 needs a GPU, and there is no CUDA driver here",
+    "train --sample-device cuda": "--sample-device cuda needs a GPU, and there is no CUDA driver here",
+    "sample --checkpoint text.wav --device cuda": "--device cuda needs a GPU, and there is no CUDA driver here",
     "train --config nope.toml": "cannot read the settings file nope.toml",
     "sample --checkpoint nope": "there is no checkpoint and no run at nope",
     "sample --checkpoint text.wav --language xx": "XTTS does not speak `xx`",

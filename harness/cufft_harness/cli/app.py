@@ -86,18 +86,23 @@ def main() -> None:
     try:
         status = app(prog_name="cufft-harness", standalone_mode=False)
     except click.ClickException as error:  # wrong use
-        context = getattr(error, "ctx", None)
-        command = context.command_path if context else "cufft-harness"
-        _leave(f"{error.format_message()} Try `{command} --help`.", error.exit_code)
+        message = error.format_message().rstrip(".")
+        end = "" if message.endswith("?") else "."
+        _leave(f"{message}{end} Try `{_command_meant()} --help`.", error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         _leave("interrupted", 130)
     except (HarnessError, OSError) as error:  # OSError: the disk is full, read-only, gone
-        if os.environ.get("CUFFT_HARNESS_DEBUG"):
+        if os.environ.get("CUFFT_HARNESS_DEBUG", "0") not in ("", "0"):
             raise
         if isinstance(error, HarnessError):
             _leave(" ".join(filter(None, [error.message, error.advice])), error.exit_code)
         _leave(f"{error}.", 1)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _command_meant() -> str:
+    """The command that the arguments name, which not every error of click's does."""
+    return " ".join(["cufft-harness", *(word for word in sys.argv[1:2] if word in COMMANDS)])
 
 
 def _leave(message: str, exit_code: int) -> NoReturn:

@@ -92,7 +92,7 @@ def command(
     if export is not None:
         _only_export(export)
     with extra("train"):
-        _check(checkpoint, text, language, reference, model, export or output)
+        _check(checkpoint, text, language, reference, model, export or output, device)
         say_loading()
         from cufft_harness.sampling import offline
         from cufft_harness.sampling.orders import Spec
@@ -142,11 +142,12 @@ def _check(
     references: tuple[Path, ...],
     model: str | None,
     target: Path | None,
+    device: str,
 ) -> None:
     """Refuse what cannot be, before PyTorch is imported."""
     from cufft_harness.model_files import check_model
     from cufft_harness.sampling.orders import mismatch
-    from cufft_harness.training.inputs import check_language, check_output, check_reference
+    from cufft_harness.training.inputs import check_gpu, check_language, check_output, check_reference
 
     if not expanded(checkpoint).exists():
         raise UserError(f"there is no checkpoint and no run at {checkpoint}.")
@@ -154,6 +155,8 @@ def _check(
         raise UserError("--text must not be blank.")
     if texts and languages and (problem := mismatch(texts, languages)):
         raise UserError(f"{problem}.")
+    if device == "cuda":
+        check_gpu("--device cuda")
     for language in languages:
         check_language(language)
     for reference in references:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from cufft_harness.audio import AudioError, read_header
 from cufft_harness.dataset.metadata import DataSet, read_data_set
+from cufft_harness.doctor.examination import why_no_gpu
+from cufft_harness.driver import probe_driver, read_system
 from cufft_harness.errors import MachineError, UserError
 from cufft_harness.languages import EXTRAS
 from cufft_harness.model_files import check_model
@@ -26,6 +28,14 @@ def check_inputs(settings: Settings) -> DataSet:
         MachineError: a language needs a package that is not installed.
     """
     check_model(settings.model)
+    sampling_there = settings.samples and settings.sample_device == "cuda" and not settings.inject
+    for flag, wanted in (
+        ("--device cuda", settings.device == "cuda"),
+        ("--mixed-precision fp16", settings.mixed_precision == "fp16"),
+        ("--sample-device cuda", sampling_there),
+    ):
+        if wanted:
+            check_gpu(flag)
     check_language(settings.language)
     for language in settings.sample_language:
         check_language(language)
@@ -37,6 +47,17 @@ def check_inputs(settings: Settings) -> DataSet:
         check_language(code)
     check_same(settings.output.expanduser(), settings, data)
     return data
+
+
+def check_gpu(flag: str) -> None:
+    """Ask the driver whether there is a GPU that PyTorch can use.
+
+    Raises:
+        UserError: there is none, so that what `flag` says cannot be.
+    """
+    reason = why_no_gpu(read_system(), probe_driver())
+    if reason:
+        raise UserError(f"{flag} needs a GPU, and {reason}.", "`cufft-harness doctor` says more.")
 
 
 def check_language(code: str) -> None:
