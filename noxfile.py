@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import nox
 from nox.command import CommandFailed
 
 sys.path.insert(0, str(Path(__file__).parent))
+from repro import install as trial
 from repro.matrix import bisect as halving
 from repro.matrix import rows
 from repro.matrix import slurm as array_job
@@ -197,6 +200,57 @@ def repro(session: nox.Session) -> None:
             session.log(f"torch {torch}: done before, skipped (-- --again runs it again)")
         else:
             session.notify(f"repro-{torch}", session.posargs)
+
+
+@nox.session(python=trial.PYTHONS, reuse_venv=False, default=False)
+def install(session: nox.Session) -> None:
+    """What a user gets: the wheel, unpinned, in a clean environment, and the README's commands in it.
+
+    `-- --first torch==2.8.0` is a user who has that already; `nox -db venv -s install` takes pip in the place of uv.
+    """
+    chosen, folder = trial.options(session.posargs), Path(tempfile.mkdtemp(prefix="cufft-harness-"))
+    environment, binaries = Path(session.virtualenv.location).resolve(), Path(session.bin).resolve()
+    installer = "uv" if session.venv_backend == "uv" else "pip"
+    facts = {"python": str(session.python), "installer": installer, "first": chosen.first}
+    tried = trial.Trial(trial.run_name(str(session.python), installer, chosen), facts, binaries, folder / "elsewhere")
+    session.env.update(dict.fromkeys(set(os.environ) - trial.outside(os.environ).keys()))
+    try:
+        if reason := _install_wheel(session, tried, chosen.first, folder):
+            tried.fail(reason)
+        else:
+            for step in trial.STEPS:
+                session.log(f"{' '.join(step.command)}")
+                tried.perform(step)
+            tried.finish()
+        if tried.problems:
+            session.error("; ".join(tried.problems))
+    finally:
+        if not chosen.keep:
+            shutil.rmtree(environment, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _install_wheel(session: nox.Session, tried: trial.Trial, first: Sequence[str], folder: Path) -> str:
+    """Build the wheel and install it with its newest dependencies; the reason in one line if that fails."""
+    if rows.free_gb() < trial.ENVIRONMENT_GB:
+        return f"{rows.free_gb():.0f} GB of disk free, {trial.ENVIRONMENT_GB} GB needed"
+    uv = session.venv_backend == "uv"
+    build = ["uv", "build", "--wheel", "-o"] if uv else ["python", "-m", "pip", "wheel", "--no-deps", "-w"]
+    log = folder / "install.log"
+    try:
+        with log.open("w") as output:
+            streams = {"silent": False, "stdout": output, "stderr": subprocess.STDOUT}
+            session.run_install(*build, str(folder), str(ROOT), **streams)
+            (wheel,) = folder.glob("*.whl")
+            if first:
+                session.install(*first, **streams)
+                tried.note_what_is_there()
+            began = time.monotonic()
+            session.install(f"cufft-harness[train] @ {wheel.as_uri()}", **streams)
+    except CommandFailed:
+        return rows.reason_of(log.read_text(errors="replace"))
+    tried.installed(time.monotonic() - began)
+    return ""
 
 
 @nox.session(python=PYTHON, default=False)

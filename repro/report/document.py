@@ -36,6 +36,7 @@ SECTIONS = (
     "benchmarks",
     "training",
     "resilience",
+    "installs",
     "environments",
     "repeat",
 )
