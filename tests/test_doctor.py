@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from cufft_harness.diagnosis.rules import Confidence
@@ -19,7 +20,7 @@ from cufft_harness.probes.registry import PROBES
 from cufft_harness.probes.runner import Results
 from cufft_harness.status import Status
 
-from repro.simdriver.build import build
+from repro.simdriver.build import build, find_compiler
 
 RTX_3090 = Device("NVIDIA GeForce RTX 3090", (8, 6), 24 * 2**30)
 RTX_4090 = Device("NVIDIA GeForce RTX 4090", (8, 9), 24 * 2**30)
@@ -112,7 +113,7 @@ def test_a_missing_compiler_under_a_cuda_11_build_is_a_warning():
         (
             {
                 "torch": {**TORCH_28, "torch": "1.8.1+cu111", "cuda": "11.1", "cufft": "10.3.0"},
-                "transforms": Outcome(Verdict.WRONG_NUMBERS, None, "rfft of 1009, call 2: relative error 1.0e+00", 1.0),
+                "transforms": Outcome(Verdict.WRONG_NUMBERS, None, "off", 1.0, 0.1, "rfft of 1009", 2),
             },
             Status.FALLBACK,
             "cufft-111-plan-reuse-wrong",
@@ -241,15 +242,49 @@ def test_reasons_for_having_no_gpu_are_told_apart():
     assert why_no_gpu(SOUND_SYSTEM, SOUND_DRIVER) == ""
 
 
-def test_without_pytorch_the_driver_is_still_examined(monkeypatch):
-    """No PyTorch: exit code 5 and the reason, not a traceback."""
+def test_without_pytorch_the_library_is_tried_by_itself(monkeypatch):
+    """No PyTorch: the experiments are those with a bare libcufft; without one, exit code 5 and the reason."""
     from cufft_harness.doctor import examination as module
 
     monkeypatch.setattr(module, "read_system", lambda path: SystemReport(kernel_module="570.86.10"))
     monkeypatch.setattr(module, "probe_driver", lambda: SOUND_DRIVER)
+    monkeypatch.setattr(module.copies, "found", lambda python: [])
     result = module.examine()
     assert result.status.exit_code == 5
-    assert {outcome.detail for outcome in result.results.outcomes.values()} == {"PyTorch is not installed"}
+    assert {outcome.detail for outcome in result.results.outcomes.values()} == {
+        "no libcufft was found; --library names one"
+    }
+    assert report.as_json(result)["probes"]["library_512"]["title"].startswith("cuFFT alone")
+
+
+def test_a_library_is_examined_shown_and_compared_after_the_fix(tmp_path):
+    """A libcufft that other programs load fails, is diagnosed for any program, and is found cured later."""
+    build(tmp_path)
+    library = tmp_path / "cufft"
+    library.mkdir()
+    source = Path(__file__).parent / "simulated" / "libcufft.c"
+    command = [find_compiler(), "-O2", "-shared", "-fPIC", "-o", str(library / "libcufft.so.11"), str(source), "-lm"]
+    subprocess.run(command, check=True)
+    env = {**os.environ, "LD_LIBRARY_PATH": str(tmp_path), "SIMCUDA_HOST_MEMORY": "1", "XDG_STATE_HOME": str(tmp_path)}
+    doctor = [sys.executable, "-m", "cufft_harness", "doctor", "--quick", "--library", str(library)]
+
+    def run(*arguments, **variables):
+        return subprocess.run(
+            [*doctor, *arguments], capture_output=True, text=True, check=False, env={**env, **variables}
+        )
+
+    broken = json.loads(run("--json", SIMCUFFT_ERROR="5", SIMCUDA_JIT_ERROR="221").stdout)
+    assert (broken["exit_code"], broken["probes"]["library_512"]["code"]) == (4, "CUFFT_INTERNAL_ERROR")
+    assert broken["causes"][0]["id"] == "ptx-jit-unavailable"
+    assert not any("torch" in line.lower() for line in broken["causes"][0]["fix"])
+    cured = run("--verify")
+    assert cured.returncode == 0, cured.stdout
+    assert "changed: experiment library_512: failed -> pass" in cured.stdout
+    assert "changed: PTX JIT compiler: does not work" in cured.stdout
+    assert cured.stdout.splitlines()[-1] == "Cured: what failed then passes now."
+    assert "Not cured" in run("--verify", SIMCUFFT_ERROR="8").stdout
+    nothing = run("--verify", XDG_STATE_HOME=str(tmp_path / "none"))
+    assert "nothing to compare with" in nothing.stdout
 
 
 def test_the_issue_folder_holds_a_script_that_needs_nothing_of_ours(tmp_path):
@@ -258,7 +293,7 @@ def test_the_issue_folder_holds_a_script_that_needs_nothing_of_ours(tmp_path):
         "cuda",
         SOUND_SYSTEM,
         SOUND_DRIVER,
-        _results(stft=_failed("CUFFT_INVALID_SIZE", "Whisper log-mel (n_fft 400), call 1: {code}")),
+        _results(stft=dataclasses.replace(_failed("CUFFT_INVALID_SIZE"), case="Whisper log-mel", call=1)),
     )
     folder = tmp_path / "issue"
     names = [path.name for path in write_issue(examination, folder)]

@@ -44,7 +44,7 @@ def test_an_error_keeps_its_code_and_names_the_shape(monkeypatch, failing_call):
 
     monkeypatch.setattr(probe, "stft", broken)
     result = probe.check_stft("cpu")
-    assert (result.verdict, result.code, result.shape) == (Verdict.FAILED, "CUFFT_INVALID_SIZE", XTTS_SHAPES[0])
+    assert (result.verdict, result.code, result.case) == (Verdict.FAILED, "CUFFT_INVALID_SIZE", XTTS_SHAPES[0].name)
     assert f"call {failing_call}" in result.detail
 
 

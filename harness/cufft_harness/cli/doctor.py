@@ -10,6 +10,7 @@ import click
 if TYPE_CHECKING:
     from cufft_harness.doctor.examination import Examination
     from cufft_harness.interpreter import Interpreter
+    from cufft_harness.library.copies import Copy
 
 
 @click.command("doctor")
@@ -27,20 +28,45 @@ if TYPE_CHECKING:
     metavar="PATH",
     help="Examine the PyTorch of another Python: its path, or the folder of its environment.",
 )
-def command(quick: bool, as_json: bool, as_markdown: bool, issue: Path | None, python: str | None) -> int:
+@click.option(
+    "--library",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Try this libcufft by itself, without PyTorch: a file, or the folder it lies in.",
+)
+@click.option("--pid", type=click.IntRange(1), metavar="PID", help="Try the libcufft that this program has loaded.")
+@click.option("--verify", is_flag=True, help="After a fix: what changed since FFTs failed, and whether it is cured.")
+def command(
+    quick: bool,
+    as_json: bool,
+    as_markdown: bool,
+    issue: Path | None,
+    python: str | None,
+    library: Path | None,
+    pid: int | None,
+    verify: bool,
+) -> int:
     """Examine this machine: driver, libraries, FFTs; name the cause of what fails, and the fix.
 
-    Every experiment runs in a child process with a time limit, so a hang or a crash is a result.
+    Every experiment runs in a child process with a time limit, so a hang or a crash is a result. Without PyTorch the
+    machine's own libcufft is tried by itself, as CuPy, JAX, OpenMM or RELION would load it.
 
     Exit codes: 0 healthy; 3 cuFFT is broken but matrix products work, so there is a fallback on the GPU; 4 broken;
-    5 could not be tested (no usable GPU, or no PyTorch); 2 wrong use.
+    5 could not be tested (no usable GPU, or no cuFFT); 2 wrong use.
     """
+    from cufft_harness.doctor import history
     from cufft_harness.doctor.issue import refuse_unfit, write_issue
     from cufft_harness.interpreter import find_interpreter
+    from cufft_harness.library import copies
 
     if issue is not None:
         refuse_unfit(issue)
-    examination = _examine(quick, as_json or as_markdown, find_interpreter(python) if python else None)
+    if library and pid:
+        raise click.UsageError("--library and --pid each name a libcufft: give one of them.")
+    copy = copies.at(library) if library else copies.mapped_by(pid)[0] if pid else None
+    before = history.last_failure() if verify else None
+    examination = _examine(quick, as_json or as_markdown, find_interpreter(python) if python else None, copy)
+    history.remember(examination)
     if as_json:
         import json
 
@@ -57,13 +83,16 @@ def command(quick: bool, as_json: bool, as_markdown: bool, issue: Path | None, p
         from cufft_harness.doctor.report import show
 
         show(examination, Console())
+    if verify:
+        for line in history.compare(before, examination):
+            click.echo(line, err=as_json or as_markdown)
     if issue is not None:
         written = write_issue(examination, issue)
         click.echo(f"written: {', '.join(map(str, written))}", err=True)
     return examination.status.exit_code
 
 
-def _examine(quick: bool, quiet: bool, python: Interpreter | None) -> Examination:
+def _examine(quick: bool, quiet: bool, python: Interpreter | None, library: Copy | None) -> Examination:
     """Examine with a line on stderr that says what has just been found."""
     from rich.console import Console
 
@@ -74,5 +103,6 @@ def _examine(quick: bool, quiet: bool, python: Interpreter | None) -> Examinatio
         return examine(
             quick=quick,
             python=python,
+            library=library,
             on_outcome=lambda probe, outcome: status.update(f"{probe.title}: {outcome.verdict}; going on ..."),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cufft_harness.diagnosis import from_versions
@@ -21,13 +21,14 @@ _LITTLE_FREE = 300 * 2**20
 _BAD = (Verdict.FAILED, Verdict.WRONG_NUMBERS, Verdict.HUNG, Verdict.CRASHED, Verdict.UNKILLABLE)
 
 
-def observe(system: SystemReport, driver: DriverReport, results: Results) -> Evidence:
+def observe(system: SystemReport, driver: DriverReport, results: Results, probes: Sequence[Probe] = PROBES) -> Evidence:
     """All that is known about this machine as evidence.
 
     Args:
         system: what /proc, the environment variables and the installed packages show.
         driver: what libcuda answered.
         results: outcomes of the experiments, and PyTorch's own environment.
+        probes: the experiments.
     """
     environment = _environment(system, driver, results.environment)
     facts = [
@@ -35,10 +36,13 @@ def observe(system: SystemReport, driver: DriverReport, results: Results) -> Evi
         *_system(system),
         *_libraries(system, results.environment),
         *_torch(environment, results.environment),
-        *_outcomes(results.outcomes, results.environment),
+        *_outcomes(results.outcomes, results.environment, probes),
     ]
     derived = from_versions.facts_of(environment, facts)
-    return Evidence(unique([*facts, *derived]), environment, program=Program(Framework.PYTORCH, "PyTorch"))
+    with_torch = any(name in results.outcomes for name in ("matmul", "stft"))
+    # a bare libcufft was tried for whatever program loads it: what is advised has to fit all
+    program = Program(Framework.PYTORCH, "PyTorch") if with_torch else Program(Framework.UNKNOWN, "")
+    return Evidence(unique([*facts, *derived]), environment, program=program)
 
 
 def bad(outcome: Outcome) -> bool:
@@ -129,8 +133,10 @@ def _covered(capability: Version, architectures: list[str]) -> bool:
     return False
 
 
-def _outcomes(outcomes: Mapping[str, Outcome], torch: Mapping[str, Any]) -> Iterator[Fact]:
-    probes: dict[str, Probe] = {probe.name: probe for probe in PROBES}
+def _outcomes(
+    outcomes: Mapping[str, Outcome], torch: Mapping[str, Any], experiments: Sequence[Probe]
+) -> Iterator[Fact]:
+    probes = {probe.name: probe for probe in experiments}
     wrong = {name: outcome for name, outcome in outcomes.items() if bad(outcome)}
     telling = {n: o for n, o in wrong.items() if n in probes and probes[n].role in (Role.CONTROL, Role.HEALTH)}
     words = [outcome.detail for outcome in telling.values() if outcome.verdict is Verdict.FAILED]
@@ -140,17 +146,19 @@ def _outcomes(outcomes: Mapping[str, Outcome], torch: Mapping[str, Any]) -> Iter
     if fft:
         yield Fact("fft", "an FFT experiment did not pass")
         yield Fact("fft-call", "an FFT experiment did not pass")
-        yield Fact("torch-mentioned", "PyTorch is in use")
+        if "stft" in outcomes:
+            yield Fact("torch-mentioned", "PyTorch is in use")
     if "matmul" in wrong:
         yield Fact("matmul-fails", f"even a matrix product does not pass: {wrong['matmul'].detail}")
-    if "stft" in fft and "matmul" not in wrong:
-        yield Fact("every-time", "it fails in a fresh process, while a matrix product passes")
+    control = any(probes[name].role is Role.CONTROL for name in telling)
+    if not control and any(probes[name].quick for name in fft):
+        yield Fact("every-time", "it fails in a fresh process, while what needs no FFT passes")
     elif "after_oom" in fft or "after_training" in fft:
         yield Fact("after-long-run", "it fails only after other work in the same process")
     for name, outcome in fft.items():
         if outcome.verdict is Verdict.WRONG_NUMBERS:
             yield Fact("wrong-numbers", f"{name}: {outcome.detail}")
-            if "call 2" in outcome.detail:
+            if outcome.call == 2:
                 yield Fact("second-call", "the first call was right and the second was not")
         elif outcome.verdict is Verdict.CRASHED:
             yield Fact("segfault", f"{name}: {outcome.code}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cufft_harness.diagnosis.facts import Evidence
 from cufft_harness.diagnosis.from_probes import bad, observe
@@ -10,6 +10,9 @@ from cufft_harness.diagnosis.rules import Finding, rank
 from cufft_harness.doctor.packages import NOTHING, Installed, read_installed
 from cufft_harness.driver import DriverReport, SystemReport, probe_driver, read_system
 from cufft_harness.interpreter import Interpreter, this_interpreter
+from cufft_harness.library import copies
+from cufft_harness.library import examine as bare
+from cufft_harness.library.copies import Copy
 from cufft_harness.probes.outcome import Outcome, Verdict
 from cufft_harness.probes.registry import PROBES, Probe, Role
 from cufft_harness.probes.runner import OnOutcome, Results, run_probes
@@ -26,6 +29,8 @@ class Examination:
         warnings: what works now but will not with another PyTorch build, one sentence each.
         packages: what is installed of PyTorch's packages and of those that train.
         python: whose PyTorch was examined.
+        probes: the experiments, in order: PyTorch's, or those with a bare libcufft.
+        copies: of libcufft, where one was tried by itself: the one that was, and the others that programs may load.
     """
 
     device: str
@@ -38,6 +43,8 @@ class Examination:
     warnings: tuple[str, ...] = ()
     packages: Installed = NOTHING
     python: Interpreter = field(default_factory=this_interpreter)
+    probes: tuple[Probe, ...] = PROBES
+    copies: tuple[Copy, ...] = ()
 
 
 def examine(
@@ -45,13 +52,15 @@ def examine(
     quick: bool = False,
     on_outcome: OnOutcome = lambda probe, outcome: None,
     python: Interpreter | None = None,
+    library: Copy | None = None,
 ) -> Examination:
-    """Examine this machine.
+    """Examine this machine; without PyTorch, a libcufft by itself.
 
     Args:
         quick: only the control and the STFTs.
         on_outcome: called with each outcome as soon as it is known.
         python: whose PyTorch is meant; by default that of the Python this runs in.
+        library: the libcufft to try by itself, whatever PyTorch there is.
     """
     python = python or this_interpreter()
     system = read_system(path=python.path)
@@ -59,14 +68,36 @@ def examine(
     no_gpu = why_no_gpu(system, driver)
     device = "cpu" if no_gpu else "cuda"
     probes = [probe for probe in PROBES if probe.quick or not quick]
-    if system.torch is None:
-        results = Results(
-            {probe.name: Outcome(Verdict.NOT_TESTED, None, "PyTorch is not installed") for probe in probes}
-        )
-    else:
-        child = python.module("cufft_harness.probes.child")
-        results = run_probes(probes, device, no_gpu=no_gpu, on_outcome=on_outcome, command=child)
+    if system.torch is None or library:
+        return _examine_library(quick, on_outcome, python, system, driver, library)
+    child = python.module("cufft_harness.probes.child")
+    results = run_probes(probes, device, no_gpu=no_gpu, on_outcome=on_outcome, command=child)
     return conclude(device, system, driver, results, probes, read_installed(python.path), python)
+
+
+def _examine_library(
+    quick: bool,
+    on_outcome: OnOutcome,
+    python: Interpreter,
+    system: SystemReport,
+    driver: DriverReport,
+    library: Copy | None,
+) -> Examination:
+    """Try one copy of libcufft: the one that is given, else the one that programs come upon first."""
+    found = copies.found(python=python.executable)
+    tried = library or next(iter(found), None)
+    no_gpu = why_no_gpu(replace(system, torch=None), driver)
+    probes = tuple(probe for probe in bare.PROBES if probe.quick or not quick)
+    if tried is None:
+        why = no_gpu or "no libcufft was found; --library names one"
+        results = Results({probe.name: Outcome(Verdict.NOT_TESTED, None, why) for probe in probes})
+        no_gpu = why
+    else:
+        results = bare.examine(tried, quick=quick, no_gpu=no_gpu, on_outcome=on_outcome)
+    device = "cpu" if no_gpu else "cuda"
+    examination = conclude(device, system, driver, results, probes, read_installed(python.path), python)
+    others = tuple(copy for copy in found if tried is None or copy.path != tried.path)
+    return replace(examination, copies=(*([tried] if tried else []), *others))
 
 
 def why_no_gpu(system: SystemReport, driver: DriverReport) -> str:
@@ -94,7 +125,7 @@ def conclude(
     python: Interpreter | None = None,
 ) -> Examination:
     """Put the facts together: evidence, causes, status."""
-    evidence = observe(system, driver, results)
+    evidence = observe(system, driver, results, probes)
     status = _status(device, driver, results, probes)
     findings = () if status is Status.HEALTHY else rank(evidence)
     names = evidence.names()
@@ -116,6 +147,7 @@ def conclude(
         tuple(warnings),
         packages,
         python or this_interpreter(),
+        tuple(probes),
     )
 
 

@@ -100,8 +100,7 @@ def repro_script(examination: Examination) -> str:
 
 def _failing_shape(examination: Examination) -> StftShape:
     stft = examination.results.outcomes.get("stft")
-    detail = stft.detail if stft else ""
-    return next((shape for shape in ALL_SHAPES if detail.startswith(f"{shape.name} (")), XTTS_SHAPES[0])
+    return next((shape for shape in ALL_SHAPES if stft and shape.name == stft.case), XTTS_SHAPES[0])
 
 
 def _body(examination: Examination) -> str:

@@ -14,14 +14,12 @@ from cufft_harness.doctor.packages import Misfit, misfits
 from cufft_harness.driver.report import PTX_CODES
 from cufft_harness.interpreter import Interpreter
 from cufft_harness.probes.outcome import Outcome, Verdict, as_dict
-from cufft_harness.probes.registry import PROBES, Probe, Role
+from cufft_harness.probes.registry import Probe, Role
 from cufft_harness.status import Status
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-_TITLES = {probe.name: probe for probe in PROBES}
-_ORDER = [probe.name for probe in PROBES]
 _COLOURS = {Verdict.PASS: "green", Verdict.NOT_TESTED: "dim"}
 
 
@@ -39,6 +37,10 @@ def machine_rows(examination: Examination) -> list[tuple[str, str]]:
         ("Python", str(examination.python)),
         ("PyTorch", str(torch.get("torch") or system.torch or "not installed")),
         ("cuFFT loaded", f"{torch.get('cufft') or 'none'}{pinned}"),
+        *(
+            (("cuFFT tried", "another copy")[bool(number)], f"{copy.path}: {copy.found_by}")
+            for number, copy in enumerate(examination.copies)
+        ),
         ("GPU", ", ".join(f"{d.name} ({d.capability[0]}.{d.capability[1]})" for d in driver.devices) or "none"),
         ("driver", f"{system.kernel_module or 'no kernel module'}, {cuda}" if driver.present else "no libcuda"),
         ("PTX JIT compiler", jit),
@@ -59,8 +61,9 @@ def outcome_row(probe: Probe, outcome: Outcome) -> tuple[str, str, str]:
     return probe.title, verdict, outcome.detail
 
 
-def _in_order(examination: Examination) -> list[tuple[str, Outcome]]:
-    return sorted(examination.results.outcomes.items(), key=lambda item: _ORDER.index(item[0]))
+def _in_order(examination: Examination) -> list[tuple[Probe, Outcome]]:
+    outcomes = examination.results.outcomes
+    return [(probe, outcomes[probe.name]) for probe in examination.probes if probe.name in outcomes]
 
 
 def as_json(examination: Examination) -> dict[str, Any]:
@@ -78,8 +81,8 @@ def as_json(examination: Examination) -> dict[str, Any]:
             "misfits": [asdict(misfit) for misfit in misfits(examination.packages)],
         },
         "probes": {
-            name: {"title": _TITLES[name].title, "role": _TITLES[name].role.value, **as_dict(outcome)}
-            for name, outcome in _in_order(examination)
+            probe.name: {"title": probe.title, "role": probe.role.value, **as_dict(outcome)}
+            for probe, outcome in _in_order(examination)
         },
         "driver": {**asdict(examination.driver), "libraries": dict(examination.driver.libraries)},
         "system": {**asdict(examination.system), "variables": dict(examination.system.variables)},
@@ -92,8 +95,8 @@ def markdown(examination: Examination) -> str:
     lines = [f"**{examination.status.words}**", "", "| | |", "|---|---|"]
     lines += [f"| {name} | {_cell(text)} |" for name, text in machine_rows(examination)]
     lines += ["", f"| experiment (on {examination.device}) | verdict | detail |", "|---|---|---|"]
-    for name, outcome in _in_order(examination):
-        lines.append("| " + " | ".join(map(_cell, outcome_row(_TITLES[name], outcome))) + " |")
+    for probe, outcome in _in_order(examination):
+        lines.append("| " + " | ".join(map(_cell, outcome_row(probe, outcome))) + " |")
     lines += ["", *examination.warnings]
     for misfit in misfits(examination.packages):
         lines.append(f"- {misfit.harm}: {misfit.problem}: `{_fix(misfit, examination.python)}`")
@@ -138,9 +141,9 @@ def show(examination: Examination, console: Console) -> None:
         machine.add_row(f"[bold]{name}[/]", escape(text))
     console.print(machine)
     table = Table(f"experiment (on {examination.device})", "verdict", "detail")
-    for name, outcome in _in_order(examination):
-        title, verdict, detail = outcome_row(_TITLES[name], outcome)
-        known = outcome.verdict is Verdict.FAILED and _TITLES[name].role in (Role.LIMIT, Role.CONTRAST)
+    for probe, outcome in _in_order(examination):
+        title, verdict, detail = outcome_row(probe, outcome)
+        known = outcome.verdict is Verdict.FAILED and probe.role in (Role.LIMIT, Role.CONTRAST)
         colour = _COLOURS.get(outcome.verdict, "yellow" if known else "red")
         table.add_row(escape(title), f"[{colour}]{escape(verdict)}[/]", escape(detail))
     console.print(table)

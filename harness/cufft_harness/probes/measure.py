@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import torch
 
@@ -34,11 +35,11 @@ def compared(cases: Iterable[Case], tolerance: float = TOLERANCE) -> Outcome:
             try:
                 answer = compute().cpu()
             except RuntimeError as error:
-                return failed(error, f"{name}, call {call}", began)
+                return replace(failed(error, f"{name}, call {call}", began), case=name, call=call)
             worst = max(worst, relative_error(answer, reference))
             if worst > tolerance:
                 detail = f"{name}, call {call}: relative error {worst:.1e}"
-                return Outcome(Verdict.WRONG_NUMBERS, None, detail, worst, time.perf_counter() - began)
+                return Outcome(Verdict.WRONG_NUMBERS, None, detail, worst, time.perf_counter() - began, name, call)
     detail = f"{count} computations twice, relative error at most {worst:.1e}"
     return Outcome(Verdict.PASS, None, detail, worst, time.perf_counter() - began)
 

@@ -47,6 +47,8 @@ class Outcome:
         detail: one line: what was measured, the error's text, or why it could not be tested.
         relative_error: the largest deviation from the float64 reference, divided by the reference's largest value.
         seconds: wall-clock time the experiment itself took.
+        case: where it did not pass: the name of the computation, such as that of an STFT shape; else "".
+        call: and which call of it, the first or the second; 0 where that is not known.
     """
 
     verdict: Verdict
@@ -54,6 +56,8 @@ class Outcome:
     detail: str = ""
     relative_error: float | None = None
     seconds: float = 0.0
+    case: str = ""
+    call: int = 0
 
 
 def as_dict(outcome: Outcome) -> dict[str, Any]:
@@ -64,6 +68,8 @@ def as_dict(outcome: Outcome) -> dict[str, Any]:
         "detail": outcome.detail,
         "relative_error": outcome.relative_error,
         "seconds": round(outcome.seconds, 4),
+        "case": outcome.case,
+        "call": outcome.call,
     }
 
 
@@ -81,6 +87,8 @@ def from_dict(entry: Mapping[str, Any]) -> Outcome:
             str(entry["detail"]),
             None if error is None else float(error),
             float(entry["seconds"]),
+            str(entry.get("case", "")),
+            int(entry.get("call", 0)),
         )
     except (KeyError, TypeError) as missing:
         raise ValueError(f"not an outcome: {missing}") from missing

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 
@@ -19,13 +18,6 @@ from cufft_harness.probes.reference import relative_error, stft_by_definition, w
 from cufft_harness.probes.shapes import ALL_SHAPES, XTTS_SHAPES, StftShape
 
 _SECONDS_OF_SIGNAL = 0.5
-
-
-@dataclass(frozen=True)
-class StftResult(Outcome):
-    """An `Outcome` that also names the shape it ended at (None when every shape passed)."""
-
-    shape: StftShape | None = None
 
 
 def stft(signal: torch.Tensor, shape: StftShape) -> torch.Tensor:
@@ -45,7 +37,7 @@ def stft(signal: torch.Tensor, shape: StftShape) -> torch.Tensor:
     )
 
 
-def check_stft(device: str, shapes: Sequence[StftShape] = XTTS_SHAPES) -> StftResult:
+def check_stft(device: str, shapes: Sequence[StftShape] = XTTS_SHAPES) -> Outcome:
     """Run each STFT twice on `device` in this process and compare with the definition in float64.
 
     Args:
@@ -59,13 +51,13 @@ def check_stft(device: str, shapes: Sequence[StftShape] = XTTS_SHAPES) -> StftRe
     began = time.perf_counter()
     worst = 0.0
 
-    def result(verdict: Verdict, shape: StftShape | None, detail: str, code: str | None = None) -> StftResult:
-        return StftResult(verdict, code, detail, worst, time.perf_counter() - began, shape)
+    def result(verdict: Verdict, detail: str, code: str | None = None, case: str = "", call: int = 0) -> Outcome:
+        return Outcome(verdict, code, detail, worst, time.perf_counter() - began, case, call)
 
     try:
         torch.ones(1, device=device).add_(1).cpu()
     except Exception as error:  # torch raises RuntimeError or AssertionError, depending on what is missing
-        return result(Verdict.NOT_TESTED, None, f"no tensor on {device}: {one_line(error)}", error_code(str(error)))
+        return result(Verdict.NOT_TESTED, f"no tensor on {device}: {one_line(error)}", error_code(str(error)))
     for shape in shapes:
         signal = white_noise(1, int(shape.sample_rate * _SECONDS_OF_SIGNAL))
         reference = stft_by_definition(signal, shape)
@@ -74,11 +66,13 @@ def check_stft(device: str, shapes: Sequence[StftShape] = XTTS_SHAPES) -> StftRe
             try:
                 answer = stft(signal.to(device, torch.float32), shape).cpu()
             except RuntimeError as error:
-                return result(Verdict.FAILED, shape, f"{where}: {one_line(error)}", error_code(str(error)))
+                detail, code = f"{where}: {one_line(error)}", error_code(str(error))
+                return result(Verdict.FAILED, detail, code, shape.name, call)
             worst = max(worst, relative_error(answer, reference))
             if worst > TOLERANCE:
-                return result(Verdict.WRONG_NUMBERS, shape, f"{where}: relative error {worst:.1e}")
-    return result(Verdict.PASS, None, f"{len(shapes)} shapes twice, relative error at most {worst:.1e}")
+                detail = f"{where}: relative error {worst:.1e}"
+                return result(Verdict.WRONG_NUMBERS, detail, None, shape.name, call)
+    return result(Verdict.PASS, f"{len(shapes)} shapes twice, relative error at most {worst:.1e}")
 
 
 def run(device: str) -> Outcome:
