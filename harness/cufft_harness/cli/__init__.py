@@ -8,7 +8,6 @@ from contextlib import contextmanager
 
 import click
 
-from cufft_harness import processes
 from cufft_harness.errors import MachineError
 
 
@@ -39,7 +38,9 @@ def refuse_windows(command: str) -> None:
     Raises:
         MachineError: this is Windows itself.
     """
-    if not processes.POSIX:
+    from cufft_harness.processes import POSIX
+
+    if not POSIX:
         raise MachineError(
             f"`{command}` does not run on Windows itself; doctor, diagnose, data and run do.",
             "It runs in WSL: `wsl --install`, then install and start it there.",
