@@ -60,6 +60,27 @@ def test_training_changes_the_weights_and_lowers_the_loss(uninterrupted: Path):
     assert list((uninterrupted / "tensorboard").iterdir())
 
 
+def test_the_export_of_a_run_is_its_best_epoch(uninterrupted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """Not the newest one; where none is marked as best, the newest is taken."""
+    from cufft_harness.cli.sample import command
+    from cufft_harness.sampling import offline
+
+    shutil.copytree(uninterrupted, tmp_path / "run")
+    folder = CheckpointFolder(tmp_path / "run" / "checkpoints")
+    best = folder.folder / BEST
+    shutil.copyfile(folder.epoch_path(1), tmp_path / "first.pt")
+    (tmp_path / "first.pt").replace(best)
+    target = tmp_path / "exported"
+    arguments = ["--checkpoint", str(tmp_path / "run"), "--export", str(target)]
+    assert command.main(arguments, standalone_mode=False) == 0
+    assert f"exported {best}" in capsys.readouterr().out
+    exported = torch.load(target / "model.pth", weights_only=True)["model"]
+    for name, weights in load(folder.epoch_path(1)).gpt.items():
+        assert torch.equal(exported[f"gpt.{name}"], weights), name
+    best.unlink()
+    assert offline.find(tmp_path / "run", best=True).checkpoints == [folder.epoch_path(2)]
+
+
 def run_until(updates: int, settings: dict[str, Any], output: Path) -> int:
     """Send this process a SIGTERM once so many updates were made; the exit code of what follows."""
     for event in watch(settings, output):
