@@ -84,6 +84,8 @@ def test_no_command_shows_the_overview():
         (["no-such-command"], "there is no command `no-such-command`"),
         (["trian"], "Did you mean `train`?"),
         (["sample"], "Missing option '--checkpoint'"),
+        (["diagnose", "--json", "--markdown", "log"], "--json and --markdown ask for different things. Give one"),
+        (["doctor", "--pid", "1", "--python", "python"], "--pid and --python ask for different things. Give one"),
         (["train", "--num-epoch", "3"], "--num-epochs"),
         (["train", "3"], "unexpected extra argument (3). Try `cufft-harness train --help`."),
         (["train", "--samples=yes"], "does not take a value. Try `cufft-harness train --help`."),
@@ -98,6 +100,27 @@ def test_wrong_use_is_one_line_and_exit_code_2(arguments: list[str], message: st
     assert result.returncode == 2
     assert len(result.stderr.strip().splitlines()) == 1
     assert message in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["sample", "--checkpoint", ""],
+        ["sample", "--checkpoint", "x", "--output", ""],
+        ["train", "--data", "", "--model", "tiny"],
+        ["train", "--output", ""],
+        ["train", "--config", ""],
+        ["data", "--data", ""],
+        ["doctor", "--issue", ""],
+        ["check", "--library", ""],
+    ],
+    ids=" ".join,
+)
+def test_an_empty_path_is_not_the_current_directory(arguments: list[str]):
+    """`--data "$UNSET"` is a mistake, not the folder one happens to stand in."""
+    result = run(*arguments)
+    assert result.returncode == 2
+    assert "cannot be empty" in result.stderr
 
 
 def test_version_is_the_installed_one():

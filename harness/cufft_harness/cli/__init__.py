@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import click
 
-from cufft_harness.errors import MachineError
+from cufft_harness.errors import MachineError, UserError
 
 
 @contextmanager
@@ -30,6 +30,17 @@ def extra(name: str) -> Iterator[None]:
         raise MachineError(f"{error.name} is not installed.", f"pip install 'cufft-harness[{name}]'") from error
     except ImportError as error:
         raise MachineError(f"{error}.", "`cufft-harness doctor` says which packages do not fit together.") from error
+
+
+def only_one(**flags: bool) -> None:
+    """Refuse flags that ask for different things at once, by their names without the dashes.
+
+    Raises:
+        UserError: more than one was given.
+    """
+    given = [f"--{name}" for name, value in flags.items() if value]
+    if len(given) > 1:
+        raise UserError(f"{' and '.join(given)} ask for different things.", "Give one of them.")
 
 
 def refuse_windows(command: str) -> None:

@@ -8,12 +8,13 @@ import click
 
 from cufft_harness.errors import UserError
 from cufft_harness.fleet.styles import Style
+from cufft_harness.kinds import PathName
 
 
 @click.command("check")
 @click.option("--level", type=click.IntRange(1, 3), default=1, show_default=True, help="1: seconds; 3: everything.")
 @click.option("--gpu", "gpus", type=click.IntRange(0), multiple=True, help="Only this GPU, by its number; repeat.")
-@click.option("--library", type=click.Path(path_type=Path), metavar="PATH", help="The libcufft to try: file or folder.")
+@click.option("--library", type=PathName(), metavar="PATH", help="The libcufft to try: file or folder.")
 @click.option(
     "--style",
     type=click.Choice([style.value for style in Style]),

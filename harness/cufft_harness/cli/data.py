@@ -13,6 +13,7 @@ import click
 from cufft_harness.cli import extra
 from cufft_harness.errors import UserError, printable
 from cufft_harness.files import expanded
+from cufft_harness.kinds import PathName
 from cufft_harness.languages import known_language, written_language
 from cufft_harness.training.settings import SETTINGS, read_settings
 
@@ -21,15 +22,15 @@ LANGUAGE = SETTINGS["language"].kind
 
 
 @click.command("data")
-@click.option("--data", type=click.Path(path_type=Path), help="Folder of the data set, or its metadata file.")
+@click.option("--data", type=PathName(), help="Folder of the data set, or its metadata file.")
 @click.option("--format", type=FORMATS, help="Whose format it has. Default: told by its files.")
 @click.option("--columns", help="What the columns hold, such as audio,text,speaker (- for one to leave out).")
 @click.option("--language", type=LANGUAGE, help="Language of rows that name none.")
-@click.option("--config", type=click.Path(path_type=Path), help="The TOML file that `train` will get.")
+@click.option("--config", type=PathName(), help="The TOML file that `train` will get.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
     "--split",
-    type=click.Path(path_type=Path),
+    type=PathName(),
     metavar="OUT",
     help="Cut long recordings into a data set in this new folder.",
 )

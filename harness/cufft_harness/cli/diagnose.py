@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from cufft_harness.cli import only_one
+
 
 @click.command("diagnose")
 @click.argument("log", type=click.Path(readable=False, allow_dash=True), default="-")
@@ -20,6 +22,7 @@ def command(log: str, as_json: bool, as_markdown: bool) -> int:
 
     Example: python train.py 2>&1 | tee log.txt; cufft-harness diagnose log.txt
     """
+    only_one(json=as_json, markdown=as_markdown)
     import sys
 
     from cufft_harness.diagnosis import render

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cufft_harness.cli import only_one
+from cufft_harness.kinds import PathName
+
 if TYPE_CHECKING:
     from cufft_harness.doctor.examination import Examination
     from cufft_harness.interpreter import Interpreter
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print Markdown for an issue tracker.")
 @click.option(
     "--issue",
-    type=click.Path(path_type=Path),
+    type=PathName(),
     metavar="DIR",
     help="Also write issue.md, environment.json and a self-contained repro.py there.",
 )
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--library",
-    type=click.Path(path_type=Path),
+    type=PathName(),
     metavar="PATH",
     help="Try this libcufft by itself, without PyTorch: a file, or the folder it lies in.",
 )
@@ -59,10 +62,10 @@ def command(
     from cufft_harness.interpreter import find_interpreter
     from cufft_harness.library import copies
 
+    only_one(json=as_json, markdown=as_markdown)
+    only_one(library=library is not None, pid=pid is not None, python=python is not None)
     if issue is not None:
         refuse_unfit(issue)
-    if library and pid:
-        raise click.UsageError("--library and --pid each name a libcufft: give one of them.")
     copy = copies.at(library) if library else copies.mapped_by(pid)[0] if pid else None
     before = history.last_failure() if verify else None
     examination = _examine(quick, as_json or as_markdown, find_interpreter(python) if python else None, copy)

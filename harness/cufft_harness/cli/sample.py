@@ -12,8 +12,8 @@ from cufft_harness.cli import extra, refuse_windows, say_loading
 from cufft_harness.cli.screen import Screen
 from cufft_harness.errors import UserError
 from cufft_harness.files import expanded
+from cufft_harness.kinds import Language, PathName
 from cufft_harness.languages import SENTENCES
-from cufft_harness.training.kinds import Language
 
 if TYPE_CHECKING:
     from cufft_harness.sampling.offline import Found
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.command("sample")
 @click.option(
     "--checkpoint",
-    type=click.Path(path_type=Path),
+    type=PathName(),
     required=True,
     help="A checkpoint, or the output directory of a run: then all of its.",
 )
@@ -41,13 +41,11 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--reference",
-    type=click.Path(path_type=Path),
+    type=PathName(),
     multiple=True,
     help="Clip whose voice to use; given again, each text in each voice. Default: the run's.",
 )
-@click.option(
-    "--output", type=click.Path(path_type=Path), help="Folder of the samples. Default: samples-later in the run."
-)
+@click.option("--output", type=PathName(), help="Folder of the samples. Default: samples-later in the run.")
 @click.option("--model", help="Base model. Default: the one the run was started with.")
 @click.option(
     "--device", type=click.Choice(["auto", "cuda", "cpu"]), default="auto", help="Best device to use. [default: auto]"
@@ -67,7 +65,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--export",
-    type=click.Path(path_type=Path),
+    type=PathName(),
     help="Write the checkpoint, of a run the best one, as a model directory for stock TTS here, instead of sampling.",
 )
 def command(

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from cufft_harness.cli import extra, refuse_windows, say_loading
+from cufft_harness.kinds import PathName
 from cufft_harness.training.launch import start_all_processes
 from cufft_harness.training.setting import Setting
 from cufft_harness.training.settings import SETTINGS, read_settings
@@ -47,7 +48,7 @@ class _Command(click.Command):
                 formatter.write_dl([record for flag in flags if (record := flag.get_help_record(ctx))])
 
 
-@click.option("--config", type=click.Path(path_type=Path), help="TOML file with settings; flags and environment win.")
+@click.option("--config", type=PathName(), help="TOML file with settings; flags and environment win.")
 def _train(config: Path | None, **flags: Any) -> int:
     """Fine-tune XTTS with its own loss, and hear every epoch.
 

@@ -14,9 +14,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import click
 
+from cufft_harness import kinds
 from cufft_harness.errors import UserError
-from cufft_harness.training import kinds
-from cufft_harness.training.kinds import Limits
+from cufft_harness.kinds import Limits
 
 PREFIX = "CUFFT_HARNESS_"
 

@@ -18,10 +18,10 @@ from typing import Any, Literal
 
 from cufft_harness.errors import UserError, did_you_mean
 from cufft_harness.files import expanded
+from cufft_harness.kinds import Failures, Language
 from cufft_harness.languages import DEFAULT, SENTENCES, written_language
 from cufft_harness.model_files import TINY
 from cufft_harness.sampling.orders import mismatch
-from cufft_harness.training.kinds import Failures, Language
 from cufft_harness.training.setting import PREFIX, Setting, declared, setting
 
 if sys.version_info >= (3, 11):

@@ -1,4 +1,4 @@
-"""The kinds of values settings have: click's types, with what a run cannot begin with refused.
+"""The kinds of values that flags and settings have: click's types, with what nobody can mean refused.
 
 What they raise besides click's own error is a `UserError`.
 """
