@@ -388,3 +388,21 @@ def test_every_reason_is_one_line_and_no_two_say_the_same():
     for finding in rank(_evidence(FOUNDING)):
         openings = [line.split(",")[0] for line in finding.supports]
         assert len(openings) == len(set(openings))
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("using CUDA\nThreads.@spawn plan_rfft(x) * x\nsignal (11): Segmentation fault", "plan-shared-across-threads"),
+        ("import cupy\ns.begin_capture()\ncp.fft.fft(x)\nSegmentation fault (core dumped)", "cuda-graph-capture"),
+        ("the shape goes to zero in the next batch\ncuFFT error: CUFFT_INVALID_SIZE", "empty-batch"),
+        ("the FFT plan cache leads to OOM with every new size", "plan-cache-growth"),
+        ("C:\\ComfyUI\\nodes.py\ndoes this mean my AMD GPU?\ncuFFT error: CUFFT_INTERNAL_ERROR", "zluda"),
+        ("libcaffe.so: undefined reference to `cufftExecC2R'", "not-cufft"),
+        ("VkFFT: incorrect C2R result for an odd length", "not-cufft"),
+        ("./FFT.exe\nno kernel image is available for execution on the device", "wheel-lacks-gpu-arch"),
+    ],
+)
+def test_other_programs_and_their_circumstances_lead_to_the_cause(text, cause):
+    """Threads, captured graphs, emptied batches, caches, emulation, linkers, other libraries, missing kernels."""
+    assert rank(_evidence(text))[0].cause.id == cause
