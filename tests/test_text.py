@@ -14,6 +14,8 @@ from cufft_harness.dataset.text import does_not_fit, fault, letters, normalize
         ("Donau\u00addampf\u200bschiff", "Donaudampfschiff"),
         ("\u0915\u094d\u200d\u0937 \u0646\u200c\u092e", "\u0915\u094d\u0937 \u0646\u092e"),
         ("e\u0301te\u0301", "\u00e9t\u00e9"),
+        ("\u1112\u1161\u11ab\u1100\u1173\u11af \u304b\u3099", "\ud55c\uae00 \u304c"),
+        ("\u0906\u0935\u093e\u095b", "\u0906\u0935\u093e\u095b"),
         ("\uff21\uff22\uff23\uff11\uff0c\uff1f", "ABC1,?"),
         ("\uff76\uff9e\uff77", "\u30ac\u30ad"),
         ("o\ufb03ce \ufeffhour", "office hour"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -167,6 +168,8 @@ class RowCheck:
 
     def __init__(self, clips: ClipFolder, encode: Encode, limits: Limits) -> None:
         self._clips, self._encode, self._limits = clips, encode, limits
+        # MeCab, which reads Japanese, gives one thread another one's words
+        self._one_at_a_time = threading.Lock()
         self.paces: list[tuple[Row, float]] = []
         self.unknown: Counter[str] = Counter()
 
@@ -208,7 +211,8 @@ class RowCheck:
 
     def _encoded(self, text: str, language: str) -> list[int]:
         try:
-            return self._encode(text, language)
+            with self._one_at_a_time:
+                return self._encode(text, language)
         except ImportError as error:  # needed for this language alone, so not installed with XTTS
             package, extra = EXTRAS.get(language, (error.name or str(error), "languages"))
             raise MachineError(

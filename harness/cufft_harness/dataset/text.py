@@ -7,6 +7,8 @@ import unicodedata
 
 _WIDTH = re.compile("[\uff01-\uff5e\uff61-\uffdc\ufb00-\ufb06]+")
 """Full-width Latin, half-width kana and hangul, and the Latin ligatures that PDF readers copy."""
+_DECOMPOSED = re.compile("[\u1100-\u11ff]+|.[\u0300-\u036f\u3099\u309a]+")
+"""Letters with accents apart, as macOS writes them. All of NFC would also take Devanagari's letters apart."""
 _NOT_SPOKEN = re.compile("[\u00ad\u034f\u061c\u180e\u200b-\u200f\u2060-\u2064\ufe00-\ufe0f\ufeff]")
 """Soft hyphen, zero-width space and joiners, direction marks, variation selectors, byte order mark: they shape the
 letters on a page and are not said. (Direction *overrides* are not among them: they show text other than it is.)"""
@@ -25,11 +27,12 @@ PAUSE_SECONDS = 2.5
 
 
 def normalize(text: str) -> str:
-    """Typography made plain: composed letters (NFC), usual widths, single spaces, nothing invisible.
+    """Typography made plain: composed letters, usual widths, single spaces, nothing invisible.
 
     What is said stays the same. Control characters and direction overrides are left in for `fault` to refuse.
     """
-    text = _WIDTH.sub(lambda found: unicodedata.normalize("NFKC", found.group()), unicodedata.normalize("NFC", text))
+    text = _WIDTH.sub(lambda found: unicodedata.normalize("NFKC", found.group()), text)
+    text = _DECOMPOSED.sub(lambda found: unicodedata.normalize("NFC", found.group()), text)
     return _SPACES.sub(" ", _NOT_SPOKEN.sub("", text)).strip()
 
 

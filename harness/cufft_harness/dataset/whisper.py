@@ -47,7 +47,7 @@ def transcriber(model: str, language: str) -> Transcribe:
         for segment in segments:
             for number, word in enumerate(segment.words or []):
                 glued = number > 0 and not word.word.startswith(" ")
-                cues.append(Cue(word.start, word.end, normalize(word.word), "", glued))
+                cues.append(Cue(float(word.start), float(word.end), normalize(word.word), "", glued))
         return [cue for cue in cues if cue.text]
 
     return transcribe
