@@ -1,20 +1,21 @@
 """Result files: one JSON per run, written as the run goes, read back with every fault of a file named in one line.
 
 A file in the making is ``NAME.partial.json``; it becomes ``NAME.json`` when the run is over, so that an interrupted run
-never takes the place of a complete one. Standard library only: the reproduction suite writes these inside every
+never takes the place of a complete one. No package is needed: the reproduction suite writes these inside every
 PyTorch environment. `kind` says what a file holds ("repro", "benchmark", ...); the report has one section a kind.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+
+from cufft_harness.files import make_folder, write_atomically
 
 SCHEMA = 1
 PARTIAL = ".partial.json"
@@ -37,7 +38,7 @@ class RunFile:
     def __init__(self, folder: Path, name: str, kind: str, facts: Mapping[str, Any]) -> None:
         if not _NAME.fullmatch(name):
             raise ValueError(f"{name!r} is no name for a results file")
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         self.partial, self.path = folder / f"{name}{PARTIAL}", folder / f"{name}.json"
         self._content: dict[str, Any] = {
             "schema": SCHEMA,
@@ -77,12 +78,7 @@ class RunFile:
         return self.path
 
     def _write(self) -> None:
-        temporary = self.partial.with_suffix(f".{os.getpid()}.tmp")
-        try:
-            temporary.write_text(_dump(self._content), encoding="utf-8")
-            temporary.replace(self.partial)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_atomically(self.partial, _dump(self._content))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from cufft_harness.files import append_json_line, atomic_path, read_json_lines, sha256_of
+from cufft_harness.files import (
+    append_json_line,
+    atomic_path,
+    make_folder,
+    read_json_lines,
+    sha256_of,
+    write_atomically,
+)
 
 
 def test_a_file_appears_only_when_it_is_whole(tmp_path: Path):
@@ -35,6 +42,61 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path):
         fail()
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.fixture
+def flushed(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """What was flushed (fsync), in order."""
+    found: list[Path] = []
+    fsync = os.fsync
+
+    def note(descriptor: int) -> None:
+        found.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    return found
+
+
+def test_a_new_folder_survives_a_power_cut(tmp_path: Path, flushed: list[Path]):
+    """The folder above it is flushed, and of several each; one that a killed run made is flushed with its names."""
+    make_folder(tmp_path / "a" / "b")
+    assert flushed == [tmp_path, tmp_path / "a"]
+    make_folder(tmp_path / "a" / "b")
+    assert flushed[2:] == [tmp_path / "a", tmp_path / "a" / "b"]
+
+
+def test_a_new_file_of_records_survives_a_power_cut(tmp_path: Path, flushed: list[Path]):
+    """With the first record its name is flushed, too; from then on the content alone."""
+    path = tmp_path / "records.jsonl"
+    append_json_line(path, {"epoch": 1})
+    append_json_line(path, {"epoch": 2})
+    assert flushed == [path, tmp_path, path]
+
+
+def test_a_whole_file_survives_a_power_cut(tmp_path: Path, flushed: list[Path]):
+    """The content is flushed under its temporary name, the folder after the rename."""
+    write_atomically(tmp_path / "a.txt", "olá \udce9")
+    assert flushed[0].name.endswith(".partial")
+    assert flushed[1:] == [tmp_path]
+    assert (tmp_path / "a.txt").read_bytes() == "olá \\udce9".encode()
+
+
+def test_a_disk_that_cannot_flush_folders_takes_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Some network disks refuse it; any other refusal is an error."""
+    fsync, refusal = os.fsync, errno.EINVAL
+
+    def refuse(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").readlink().is_dir():
+            raise OSError(refusal, os.strerror(refusal))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    make_folder(tmp_path / "a")
+    write_atomically(tmp_path / "a" / "b", "c")
+    refusal = errno.EIO
+    with pytest.raises(OSError, match="Input/output error"):
+        write_atomically(tmp_path / "a" / "b", "d")
 
 
 def test_records_after_a_cut_line_are_kept(tmp_path: Path):

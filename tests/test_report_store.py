@@ -46,14 +46,14 @@ def test_full_disk_keeps_what_was_written(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pathlib.Path.write_text", full)
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
     with pytest.raises(OSError, match="No space left"):
         run.add({"scenario": "y"})
     monkeypatch.undo()
 
     (read,), problems = store.read_all(tmp_path)
     assert (read.outcomes, problems) == ([{"scenario": "x"}], [])
-    assert not list(tmp_path.glob("*.tmp"))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.partial.json"]
 
 
 @pytest.mark.parametrize(

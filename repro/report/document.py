@@ -12,6 +12,7 @@ from typing import Any
 
 import jinja2
 from cufft_harness.errors import MachineError, UserError
+from cufft_harness.files import write_atomically
 
 from repro import store
 from repro.report.runs import Evidence, listed
@@ -106,12 +107,9 @@ def write(path: Path, content: bytes) -> None:
     Raises:
         MachineError: it cannot be written; the old one stays.
     """
-    temporary = path.with_name(path.name + ".tmp")
     try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
+        write_atomically(path, content)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise MachineError(f"cannot write {path}: {error.strerror}.", "The old report is unchanged.") from None
 
 

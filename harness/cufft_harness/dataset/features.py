@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from cufft_harness.audio import AudioError, read_mono
 from cufft_harness.dataset.audit import Clip
 from cufft_harness.errors import MachineError
-from cufft_harness.files import atomic_path
+from cufft_harness.files import atomic_path, make_folder
 from cufft_harness.weights import weights_digest
 from cufft_harness.xtts.features import SAMPLE_RATE, FeatureExtractor, Features, conditioning_slice
 
@@ -70,7 +70,7 @@ class FeatureCache:
         self._extractor = extractor
         self._identity = extractor.identity()
         self._silence, self._hop_length = extractor.silence(), extractor.hop_length
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
 
     def of(self, clips: Sequence[Clip], choose: Choose) -> BatchFeatures:
         """See `FeatureSource`; slices begin and end at a frame of the conditioning mel."""
