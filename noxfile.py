@@ -109,7 +109,7 @@ def truth(session: nox.Session) -> None:
 
 @nox.session(python=PYTHON, default=False)
 def fuzz(session: nox.Session) -> None:
-    """Fuzz the log reader, audio intake and settings with atheris: `-- --seconds 60` each, `--only wav`, `--keep`."""
+    """Fuzz what reads files from outside with atheris: `-- --seconds 60` each, `--only wav,checkpoint`, `--keep`."""
     _install(session, *STUDY, *TESTS, *FUZZ)
     session.run("python", "-m", "repro.fuzz", "--results", "repro/results", *session.posargs)
 

@@ -27,7 +27,7 @@ from cufft_harness.sampling.artefacts import BrokenSample, examine
 from cufft_harness.training.events import CheckpointWritten
 from cufft_harness.training.settings import read_settings
 from cufft_harness.weights import weights_digest
-from test_checkpoints import checkpoint
+from test_checkpoints import as_written, checkpoint
 from test_training import final, run, watch
 
 from repro import store
@@ -73,8 +73,11 @@ def test_no_file_of_a_model_can_run_code(
     (directory / name).unlink(missing_ok=True)
     write(Evil(tmp_path / "owned"), directory / name)
     reader = {"dvae.pth": load_dvae, "mel_stats.pth": read_mel_stats}.get(name, load_model)
-    with pytest.raises(UserError, match=name.replace(".", r"\.") if reader is not load_model else "cannot load"):
-        reader(ModelDirectory.at(directory))
+    if name == "speakers_xtts.pth":
+        reader(ModelDirectory.at(directory))  # not read at all
+    else:
+        with pytest.raises(UserError, match=name.replace(".", r"\.") if reader is not load_model else "cannot load"):
+            reader(ModelDirectory.at(directory))
     assert not (tmp_path / "owned").exists()
     record_property("tried", 1)
 
@@ -159,8 +162,7 @@ def overlapping_bomb(path: Path) -> None:
 
 def endless_tensor(path: Path) -> None:
     """One value that claims to be a trillion."""
-    data = vars(checkpoint(1)) | {"format": 1, "position": {"epoch": 2, "batch": 0, "update": 10}, "history": []}
-    torch.save(data | {"gpt": {"a": torch.ones(1).expand(10**12)}}, path)
+    torch.save(as_written(checkpoint(1)) | {"gpt": {"a": torch.ones(1).expand(10**12)}}, path)
 
 
 def endless_bytes(path: Path) -> None:
@@ -205,7 +207,7 @@ def test_a_bomb_is_refused_in_little_memory(tmp_path: Path, write: Callable[[Pat
 )
 def test_a_checkpoint_of_the_wrong_contents_is_refused(tmp_path: Path, change: dict[str, Any]):
     """Sound as an archive, but not what a checkpoint holds: one line, not an error somewhere later."""
-    data = vars(checkpoint(1)) | {"format": 1, "position": {"epoch": 2, "batch": 0, "update": 10}, "history": []}
+    data = as_written(checkpoint(1))
     path = CheckpointFolder(tmp_path).epoch_path(1)
     torch.save(data, path)
     verify(path)

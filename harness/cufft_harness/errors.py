@@ -14,6 +14,11 @@ def printable(text: str) -> str:
     return "".join(one if one.isprintable() else " " if one in "\r\n\t" else "?" for one in text)
 
 
+def first_line(error: BaseException, limit: int = 300) -> str:
+    """What an error of a library says, in one line; its kind where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:limit]
+
+
 class HarnessError(Exception):
     """Base of all errors with a message meant for the user.
 

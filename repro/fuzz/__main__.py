@@ -1,4 +1,4 @@
-"""`nox -s fuzz`: the log reader, audio intake and settings, each fuzzed for a while.
+"""`nox -s fuzz`: the log reader, audio intake, settings and checkpoints, each fuzzed for a while.
 
     python -m repro.fuzz --seconds 60 --only log,wav --results repro/results --keep
 
@@ -38,7 +38,12 @@ COLUMNS = {
     "broken": "broken now",
     "mended": "found and mended before",
 }
-WHAT = {"log": "pasted logs (`diagnose`)", "wav": "audio", "settings": "settings files and variables"}
+WHAT = {
+    "log": "pasted logs (`diagnose`)",
+    "wav": "audio",
+    "settings": "settings files and variables",
+    "checkpoint": "contents of checkpoints (`train`, resumed)",
+}
 
 
 @dataclass(frozen=True)

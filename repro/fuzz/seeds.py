@@ -18,7 +18,7 @@ REPORTS = Path(__file__).parent.parent.parent / "tests" / "data" / "reports.yaml
 
 def seeds(target: str) -> list[bytes]:
     """Small files that are as they should be, and some that lie."""
-    return {"log": _logs, "wav": _audio, "settings": _settings}[target]()
+    return {"log": _logs, "wav": _audio, "settings": _settings, "checkpoint": _choices}[target]()
 
 
 def words(target: str) -> list[str]:
@@ -28,10 +28,15 @@ def words(target: str) -> list[str]:
         found = [*_TELLING, "NVIDIA GeForce RTX 4090", "torch==2.1.0+cu121", "cufft error code: 8", "[0, 16000]"]
     elif target == "wav":
         found = ["RIFF", "RIFX", "RF64", "WAVE", "fmt ", "data", "ds64", "fact", "LIST", "PEAK", "fLaC", "OggS", "FORM"]
-    else:
+    elif target == "settings":
         found = [*SETTINGS, *map(str.upper, SETTINGS), "true", "false", "1e400", "-1", "nan"]
         found += ["CUFFT_INVALID_SIZE@2", "hang,crash@3", "~nobody/x", "\\\\u0000", "\\\\u001b", "[table]"]
     return ['"' + word.replace('"', '\\"') + '"' for word in found]
+
+
+def _choices() -> list[bytes]:
+    """Bytes that decide what is put where."""
+    return [bytes([number]) for number in range(64)]
 
 
 def _logs() -> list[bytes]:

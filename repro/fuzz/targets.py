@@ -1,4 +1,4 @@
-"""What is fuzzed: three functions that take any bytes and raise where a promise is broken.
+"""What is fuzzed: functions that take any bytes and raise where a promise is broken.
 
 They need no atheris, so that the tests can replay the corpus.
 """
@@ -97,7 +97,19 @@ def settings(data: bytes) -> None:
     json.dumps(found.as_json(), allow_nan=False)
 
 
-TARGETS: dict[str, Callable[[bytes], None]] = {"log": log, "wav": wav, "settings": settings}
+def checkpoint(data: bytes) -> None:
+    """A checkpoint with anything anywhere: the run goes on from it, or from the one before, and can make a step."""
+    from repro.fuzz.checkpoints import resume_from
+
+    resume_from(data)
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "log": log,
+    "wav": wav,
+    "settings": settings,
+    "checkpoint": checkpoint,
+}
 
 
 def _demand(kept: bool, otherwise: str) -> None:

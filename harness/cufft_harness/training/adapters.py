@@ -35,5 +35,5 @@ def merged_state(gpt: nn.Module) -> GptState:
         if isinstance(module, LoraLayer):
             weight = f"{name}.weight"
             delta = module.get_delta_weight("default")
-            state[weight] = state[weight] + delta.to(state[weight])
+            state[weight] = (state[weight] + delta.to(state[weight])).contiguous()
     return state

@@ -5,6 +5,7 @@ Whoever iterates over `Trainer.run` decides what follows from an event: a line o
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -13,7 +14,7 @@ from dataclasses import replace
 import torch
 from accelerate import Accelerator
 
-from cufft_harness.checkpoints import Checkpoint, CheckpointFolder, Losses, Position, load
+from cufft_harness.checkpoints import Checkpoint, CheckpointFolder, Losses, Position, schema
 from cufft_harness.dataset.batches import Data, hash_seed
 from cufft_harness.errors import MachineError, UserError
 from cufft_harness.training import adapters, random_states
@@ -103,10 +104,10 @@ class Trainer:
             UserError: the checkpoints are of another base model, or their state is of another shape than the settings'.
             MachineError: there are checkpoints, but none is valid.
         """
-        path = self.folder.newest_or_raise()
-        if path is None:
+        found = self.folder.newest_or_raise(self._check_state)
+        if found is None:
             return []
-        checkpoint = load(path)
+        path, checkpoint = found
         self._check_it_fits(checkpoint)
         self._restore(checkpoint)
         if self.accelerator.is_main_process:
@@ -307,17 +308,32 @@ class Trainer:
                 flag = f"--{name.replace('_', '-')} {value}"
                 raise UserError(f"{run} has {name} {value}.", f"Give {flag}, or another --output.")
 
+    def _check_state(self, checkpoint: Checkpoint) -> None:
+        """Refuse what the run cannot go on from, so that the checkpoint before it is used.
+
+        Raises:
+            BrokenCheckpoint: it says it is of this run, but is not like it.
+        """
+        try:
+            self._check_it_fits(checkpoint)
+        except UserError:
+            return  # it is of another run, and the user is to hear that
+        gpt = self._plain_model.gpt
+        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+        state = adapters.merged_state(gpt), adapters.adapter_state(gpt)
+        eight_bit = self.settings.optimizer == "adamw8bit"
+        schema.check_fits(checkpoint, schema.Run(*state, parameters, len(self.data.train), eight_bit))
+
     def _restore(self, checkpoint: Checkpoint) -> None:
         gpt = self._plain_model.gpt
         if checkpoint.adapters:
             gpt.load_state_dict(checkpoint.adapters, strict=False)
         else:
             gpt.load_state_dict(checkpoint.gpt)
-        # What the settings say now holds from here on, also where it differs from what they said then.
-        chosen = [{k: v for k, v in group.items() if k != "params"} for group in self.optimizer.param_groups]
-        self.optimizer.load_state_dict(checkpoint.optimizer)
-        for group, values in zip(self.optimizer.param_groups, chosen, strict=True):
-            group.update(values)
+        # Rates and the like are what the settings say now. The state is copied: PyTorch takes the tensors themselves,
+        # and theirs would lie in the checkpoint's file for the whole run.
+        state = copy.deepcopy(checkpoint.optimizer["state"])
+        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": state})
         if self.settings.lr_decay_epochs is None:
             decay_epochs = checkpoint.scheduler.get("decay_epochs", self._rate.decay_epochs)
             self._rate = LearningRate(self.settings, decay_epochs)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +14,10 @@ from TTS.tts.layers.xtts.gpt import GPT
 from TTS.tts.models import xtts as coqui
 from TTS.tts.models.xtts import Xtts
 
-from cufft_harness.errors import UserError
+from cufft_harness.errors import HarnessError, UserError, first_line
 from cufft_harness.model_files import REQUIRED, check_directory
-from cufft_harness.weights import GptState, why_unreadable
+from cufft_harness.weights import BrokenFile, GptState, read_weights
+from cufft_harness.xtts.config import read_config
 
 
 @dataclass(frozen=True)
@@ -41,15 +40,9 @@ class ModelDirectory:
         """Read config.json.
 
         Raises:
-            UserError: it is not JSON, or not an XTTS configuration.
+            UserError: it is not JSON, not an XTTS configuration, or asks for what no model is.
         """
-        config = XttsConfig()
-        try:
-            values = json.loads((self.path / "config.json").read_text(encoding="utf-8"))
-            config.from_dict(values)
-        except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-            raise UserError(f"{self.path / 'config.json'} is not an XTTS configuration: {error!r}.") from error
-        return config
+        return read_config(self.path / "config.json", (self.path / "model.pth").stat().st_size)
 
     def fingerprint(self) -> str:
         """Identify the base model: SHA-256 over name and size of each file and the content of the small ones.
@@ -73,9 +66,7 @@ class LoadedXtts(Xtts):  # type: ignore[misc]
         # The original XTTS-v2 file holds its configuration as objects under their old module name; upstream reads
         # those and then rewrites the file in place. The four classes are admitted here too, the rewrite is not done.
         with coqui._legacy_safe_globals():
-            mappable = zipfile.is_zipfile(model_path)
-            checkpoint = torch.load(model_path, map_location="cpu", weights_only=True, mmap=mappable)
-        return checkpoint["model"]  # type: ignore[no-any-return]
+            return read_weights(model_path)["model"]  # type: ignore[no-any-return]
 
 
 def load(directory: ModelDirectory, device: str = "cpu") -> Xtts:
@@ -87,9 +78,12 @@ def load(directory: ModelDirectory, device: str = "cpu") -> Xtts:
     config = directory.config()
     model = LoadedXtts(config)
     try:
-        model.load_checkpoint(config, checkpoint_dir=str(directory.path), eval=True, strict=True)
+        # No speaker file: the voice is that of a clip, and what is not read cannot do harm.
+        model.load_checkpoint(config, checkpoint_dir=str(directory.path), eval=True, strict=True, speaker_file_path="")
+    except HarnessError:
+        raise
     except Exception as error:
-        raise UserError(f"cannot load the model in {directory.path}: {why_unreadable(error)}") from error
+        raise UserError(f"cannot load the model in {directory.path}: {first_line(error)}") from error
     model.requires_grad_(False)
     return model.to(device)
 
@@ -107,9 +101,9 @@ def read_mel_stats(directory: ModelDirectory) -> torch.Tensor:
     """The norms of the 80 mel bands, float32, shape (80,)."""
     path = directory.path / "mel_stats.pth"
     try:
-        stats = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises what it likes for damaged files
-        raise UserError(f"{path} cannot be read: {why_unreadable(error)}") from error
+        stats = read_weights(path)
+    except (BrokenFile, OSError) as error:
+        raise UserError(f"{path} cannot be read: {first_line(error)}") from error
     if not isinstance(stats, torch.Tensor) or stats.shape != (80,):
         raise UserError(f"{path} must hold one tensor of 80 norms.")
     return stats.float()
@@ -123,7 +117,7 @@ def load_dvae(directory: ModelDirectory) -> DiscreteVAE:
     """
     path = directory.path / "dvae.pth"
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = read_weights(path)
         hidden = state["encoder.0.0.weight"].shape[0]
         codebook_dim, tokens = state["codebook.embed"].shape
         dvae = DiscreteVAE(
@@ -139,8 +133,10 @@ def load_dvae(directory: ModelDirectory) -> DiscreteVAE:
             use_transposed_convs=False,
         )
         missing, _unexpected = dvae.load_state_dict(state, strict=False)
+    except HarnessError:
+        raise
     except Exception as error:
-        raise UserError(f"{path} is not an XTTS DVAE: {why_unreadable(error)}") from error
+        raise UserError(f"{path} is not an XTTS DVAE: {first_line(error)}") from error
     needed = [name for name in missing if name.startswith(("encoder.", "codebook.embed"))]
     if needed:
         raise UserError(f"{path} lacks {len(needed)} tensors of the encoder, {needed[0]} first.")

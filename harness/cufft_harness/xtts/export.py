@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from cufft_harness.errors import UserError
-from cufft_harness.files import atomic_path
+from cufft_harness.files import atomic_path, make_folder
 from cufft_harness.xtts.directory import LoadedXtts, ModelDirectory
 
 COPIED = ("config.json", "vocab.json", "dvae.pth", "mel_stats.pth", "speakers_xtts.pth")
@@ -32,10 +32,11 @@ def export(base: ModelDirectory, gpt: Mapping[str, torch.Tensor], target: Path) 
     state = model.get_compatible_checkpoint_state_dict(base.path / "model.pth")
     state = {name: tensor for name, tensor in state.items() if not name.startswith("gpt.")}
     state.update({f"gpt.{name}": tensor for name, tensor in gpt.items()})
-    target.mkdir(parents=True, exist_ok=True)
+    make_folder(target)
     for name in COPIED:
         if (base.path / name).exists():
-            shutil.copyfile(base.path / name, target / name)
+            with atomic_path(target / name) as path:
+                shutil.copyfile(base.path / name, path)
     with atomic_path(target / "model.pth") as path:
         torch.save({"model": state}, path)
     return target

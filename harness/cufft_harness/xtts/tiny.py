@@ -16,7 +16,7 @@ from TTS.tts.configs.xtts_config import XttsArgs, XttsConfig
 from TTS.tts.layers.xtts.dvae import DiscreteVAE
 from TTS.tts.models.xtts import Xtts
 
-from cufft_harness.files import atomic_path
+from cufft_harness.files import atomic_path, make_folder, write_atomically
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzáàâãäçéêèíîïñóôõöúùûü0123456789.,;:!?'\"-()"
 
@@ -43,7 +43,7 @@ def build(directory: Path, size: Size = TINY, seed: int = 1234) -> Path:
     Returns:
         The directory. Each file appears whole or not at all; model.pth is written last.
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    make_folder(directory)
     languages = XttsConfig().languages
     tokenizer = character_tokenizer(languages)
     args = XttsArgs(
@@ -81,8 +81,7 @@ def build(directory: Path, size: Size = TINY, seed: int = 1234) -> Path:
         _spread(dvae)
     with atomic_path(directory / "vocab.json") as path:
         tokenizer.save(str(path))
-    with atomic_path(directory / "config.json") as path:
-        path.write_text(json.dumps(config.to_dict(), indent=2), encoding="utf-8")
+    write_atomically(directory / "config.json", json.dumps(config.to_dict(), indent=2))
     with atomic_path(directory / "mel_stats.pth") as path:
         torch.save(torch.ones(80), path)
     with atomic_path(directory / "dvae.pth") as path:
