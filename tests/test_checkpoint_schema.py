@@ -64,8 +64,13 @@ WRONG: list[tuple[tuple[Any, ...], Any]] = [
     (("running",), [0.0, 0.0, 0.0, 5.0]),
     (("running",), [float("nan"), 0.0, 0.0, 0.0]),
     (("best_validation",), None),
-    (("scheduler",), {}),
-    (("scheduler", "last_epoch"), 2**70),
+    (("scheduler",), None),
+    (("scheduler", "decay_epochs"), 0),
+    (("scheduler", "decay_epochs"), float("nan")),
+    (("scheduler", "decay_epochs"), "3"),
+    (("processes",), 0),
+    (("rng", "others"), 3),
+    (("rng", "others"), [{}]),
     (("scaler",), {"scale": 1.0}),
     (("scaler",), dict.fromkeys(schema.SCALER, 0.0)),
     (("scaler",), dict.fromkeys(schema.SCALER, float("inf"))),
@@ -145,8 +150,10 @@ def batch_that_never_was(data: dict[str, Any]) -> None:
     data["position"]["batch"] = 2**40
 
 
-def schedule_of_its_own(data: dict[str, Any]) -> None:
-    data["scheduler"] = {"last_epoch": 10**9}
+def of_another_optimizer(data: dict[str, Any]) -> None:
+    moments = data["optimizer"]["state"][0]
+    for old, new in (("exp_avg", "state1"), ("exp_avg_sq", "state2")):
+        moments[new] = moments.pop(old)
 
 
 def other_weights(data: dict[str, Any]) -> None:
@@ -160,7 +167,7 @@ CRAFTED = [
     lower_precision,
     more_parameters,
     batch_that_never_was,
-    schedule_of_its_own,
+    of_another_optimizer,
     other_weights,
 ]
 
@@ -175,6 +182,33 @@ def test_a_crafted_checkpoint_does_not_fit_the_run(tmp_path: Path, craft: Callab
     schema.check_fits(verify(file), own)
     craft(data)
     torch.save(data, file)
+    with pytest.raises(BrokenCheckpoint):
+        schema.check_fits(verify(file), own)
+
+
+def eight_bit(size: int, wrapped: bool) -> dict[str, Any]:
+    """The state of one parameter as bitsandbytes' AdamW8bit makes and saves it."""
+    moments = {name: torch.zeros(size, size, dtype=torch.uint8) for name in schema.MOMENTS_8BIT}
+    maps = {name: torch.zeros(256) for name in ("qmap1", "qmap2")}
+    scales = {name: torch.zeros(-(-(size**2) // 256)) for name in ("absmax1", "absmax2")}
+    state = {**moments, **maps, **scales}
+    return {"step": 3, schema.WRAPPED: state} if wrapped else {"step": 3, **state}
+
+
+@pytest.mark.parametrize("wrapped", [True, False])
+@pytest.mark.parametrize("spoilt", ["", "state1", "qmap2", "absmax1"])
+def test_the_state_of_8_bits_is_as_long_as_its_parameter(tmp_path: Path, wrapped: bool, spoilt: str):
+    """Its scales and levels, too: the kernel reads them by the parameter's length."""
+    file = CheckpointFolder(tmp_path).epoch_path(1)
+    data = as_written(checkpoint(1))
+    data["optimizer"]["state"][0] = state = eight_bit(64, wrapped)
+    if spoilt:
+        (state[schema.WRAPPED] if wrapped else state)[spoilt] = torch.zeros(3)
+    torch.save(data, file)
+    own = schema.Run(data["gpt"], {}, [data["gpt"]["a.weight"]], batches=10, eight_bit=True)
+    if not spoilt:
+        schema.check_fits(verify(file), own)
+        return
     with pytest.raises(BrokenCheckpoint):
         schema.check_fits(verify(file), own)
 
@@ -214,6 +248,7 @@ def test_hyperparameters_of_a_file_are_not_taken(
     data = torch.load(newest, weights_only=True)
     data["optimizer"]["param_groups"] = [{"amsgrad": True, "capturable": True, "lr": "x", "params": "nobody's"}]
     data["scheduler"] |= {"base_lrs": None, "step": 3, "lr_lambdas": 7, "__class__": 1}
+    del data["processes"]  # as before several processes were counted
     for path in newest.parent.iterdir():
         path.unlink()
     torch.save(data, newest)

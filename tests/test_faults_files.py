@@ -5,6 +5,7 @@ Each test records how many inputs it tried.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pickle
@@ -12,6 +13,7 @@ import random
 import resource
 import shutil
 import struct
+import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -45,19 +47,35 @@ class Evil:
         return os.mkdir, (str(self.mark),)
 
 
+SIZE = 4 << 20
+"""Bytes that a file of a model has at the least, or it is refused for that."""
+
+
 def plain_pickle(evil: Evil, path: Path) -> None:
     path.write_bytes(pickle.dumps(evil))
+    os.truncate(path, SIZE)
 
 
 def in_an_archive(evil: Evil, path: Path) -> None:
-    torch.save({"model": evil, "format": 1, "encoder.0.0.weight": evil}, path)
+    torch.save({"model": evil, "format": 1, "encoder.0.0.weight": evil, "more": torch.zeros(SIZE // 4)}, path)
 
 
 def in_an_old_archive(evil: Evil, path: Path) -> None:
-    torch.save({"model": evil}, path, _use_new_zipfile_serialization=False)
+    torch.save({"model": evil, "more": torch.zeros(SIZE // 4)}, path, _use_new_zipfile_serialization=False)
 
 
-EVIL = [plain_pickle, in_an_archive, in_an_old_archive]
+def in_a_tar_archive(evil: Evil, path: Path) -> None:
+    """PyTorch's format of before 0.1.10: three pickles and the storages in a tar."""
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
+        for name in ("sys_info", "pickle", "storages", "tensors"):
+            content = pickle.dumps(evil, protocol=2)
+            part = tarfile.TarInfo(name)
+            part.size = len(content)
+            archive.addfile(part, io.BytesIO(content))
+    os.truncate(path, SIZE)
+
+
+EVIL = [plain_pickle, in_an_archive, in_an_old_archive, in_a_tar_archive]
 
 
 @pytest.mark.parametrize("write", EVIL)

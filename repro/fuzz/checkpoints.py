@@ -137,9 +137,7 @@ class Resumed:
             prepared.data,
             self.folder,
             prepared.model.fingerprint(),
-            display,
             StopRequest(),
-            lambda: None,
         )
 
     def whole(self) -> dict[str, Any]:

@@ -24,7 +24,7 @@ DTYPES = frozenset(
 MOMENTS = ("exp_avg", "exp_avg_sq")
 """AdamW's running means of the gradient and of its square, each as large as the parameter it belongs to."""
 MOMENTS_8BIT = ("state1", "state2")
-"""The same of bitsandbytes' AdamW8bit: small ones in float32, others in bytes, with a scale for each `BLOCK` of them."""
+"""The same of bitsandbytes' AdamW8bit: small ones in float32, others in bytes, every `BLOCK` of them with a scale."""
 QUANTIZED = frozenset({"qmap1", "qmap2", "absmax1", "absmax2"})
 WRAPPED = "__bnb_optimizer_quant_state__"
 """Where bitsandbytes puts `QUANTIZED` in a state dictionary, from 0.46 on."""
@@ -171,12 +171,12 @@ def _check_optimizer(optimizer: object, position: Position) -> None:
         _demand(type(number) is int and number >= 0, "its optimizer numbers no parameters")
         parts = dict(_flat(_dict(state, f"optimizer's state {number}")))
         step = parts.pop("step", None)
-        if _is_plain(step) and step.dtype is torch.float32 and step.dim() == 0:
-            step = float(step)
-        counted = _is_number(step) and 0 <= step <= position.update
-        _demand(counted, f"its optimizer's state {number} counts no updates")
         known = parts.keys() in ({*MOMENTS}, {*MOMENTS_8BIT}, {*MOMENTS_8BIT, *QUANTIZED})
         _demand(known and all(map(_is_plain, parts.values())), f"its optimizer's state {number} is not AdamW's")
+        if "exp_avg" in parts:  # PyTorch's counts in a tensor, bitsandbytes' in a number
+            scalar = _is_plain(step) and step.dtype is torch.float32 and step.dim() == 0
+            step = int(step) if scalar and torch.isfinite(step) else None
+        _demand(type(step) is int and 0 <= step <= position.update, f"its optimizer's state {number} counts no updates")
 
 
 def _flat(state: dict[str, Any]) -> dict[str, Any]:
@@ -193,13 +193,13 @@ def _state_fits(state: dict[str, Any], parameter: torch.Tensor, eight_bit: bool)
     if not state.keys() >= {*MOMENTS_8BIT}:
         return False
     whole = "qmap1" not in state
-    dtype = torch.float32 if whole else torch.uint8
-    shapes = {name: (dtype, parameter.shape) for name in MOMENTS_8BIT}
+    moment = (torch.float32 if whole else torch.uint8, parameter.shape)
+    shapes = dict.fromkeys(MOMENTS_8BIT, moment)
     if not whole:
-        shapes |= {name: (torch.float32, torch.Size([LEVELS])) for name in ("qmap1", "qmap2")}
-        blocks = torch.Size([-(-parameter.numel() // BLOCK)])
-        shapes |= {name: (torch.float32, blocks) for name in ("absmax1", "absmax2")}
-    return all((state[name].dtype, state[name].shape) == shapes[name] for name in shapes)
+        blocks = -(-parameter.numel() // BLOCK)
+        shapes |= dict.fromkeys(("qmap1", "qmap2"), (torch.float32, torch.Size([LEVELS])))
+        shapes |= dict.fromkeys(("absmax1", "absmax2"), (torch.float32, torch.Size([blocks])))
+    return all((state[name].dtype, state[name].shape) == shape for name, shape in shapes.items())
 
 
 def _check_scaler(scaler: object) -> None:

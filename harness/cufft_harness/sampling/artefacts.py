@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import wave
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 import soundfile
 
 from cufft_harness.audio import AudioError, read_mono, write_pcm16
-from cufft_harness.files import PARTIAL, atomic_path, flush
+from cufft_harness.files import PARTIAL, atomic_path, make_folder
 
 SAMPLE_RATE = 22_050
 FULL_SCALE = 32_767
@@ -83,9 +84,15 @@ def examine(path: Path, min_seconds: float = 0.05) -> Examination:
 
 @dataclass(frozen=True)
 class SampleFolder:
-    """`OUTPUT/samples` and the names in it."""
+    """`OUTPUT/samples` and the names in it.
+
+    Attributes:
+        still_held: raises where the run's lock is no longer that of the output directory; asked before a file gets its
+            name.
+    """
 
     folder: Path
+    still_held: Callable[[], None] = lambda: None
 
     @property
     def manifest(self) -> Path:
@@ -106,7 +113,7 @@ class SampleFolder:
 
     def prepare(self) -> None:
         """Make the folder and remove what an earlier crash left half written."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         for leftover in self.folder.rglob(f".*{PARTIAL}"):
             leftover.unlink(missing_ok=True)
 
@@ -128,14 +135,14 @@ class SampleFolder:
         outputs = [self.output(epoch, best, number) for best in places]
         references = [self.reference(epoch, best, reference_number) for best in places]
         spoken = self.spoken(epoch, number)
+        self.still_held()
         for output, beside in zip(outputs, references, strict=True):
-            output.parent.mkdir(exist_ok=True)
+            make_folder(output.parent)
             with atomic_path(beside) as path:
                 _write_reference(reference, path)
             with atomic_path(output) as path:
                 shutil.copyfile(spoken, path)
         spoken.unlink()
-        flush(self.folder)
         return outputs + references
 
     def _part(self, best: bool) -> Path:

@@ -16,6 +16,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from cufft_harness.errors import HarnessError
 from cufft_harness.files import append_json_line, sha256_of
 from cufft_harness.sampling import injection as rehearsal
 from cufft_harness.sampling.artefacts import BrokenSample, SampleFolder, examine
@@ -201,7 +202,8 @@ class Supervisor:
         try:
             return self._make(order, utterance, last)
         except Exception as error:  # a full disk under the sample, say: never the end of sampling
-            log.warning("sampling epoch %d: %s", order.epoch, error, exc_info=not isinstance(error, OSError))
+            foreseen = isinstance(error, OSError | HarnessError)
+            log.warning("sampling epoch %d: %s", order.epoch, error, exc_info=not foreseen)
             why = ({"placement": "", "reason": f"{type(error).__name__}: {error}"},)
             return Record(order.epoch, "failed", utterance.number, why=why)
 
@@ -325,6 +327,7 @@ class Supervisor:
         """Put records into the manifest and the news."""
         for record in records:
             try:
+                self._folder.still_held()
                 append_json_line(self._folder.manifest, self._manifest_line(order, record))
             except Exception as error:  # the thread must live on, or the run would wait for its samples for ever
                 log.warning("cannot write %s: %s", self._folder.manifest, error)

@@ -12,6 +12,7 @@ from accelerate import Accelerator
 
 from cufft_harness.checkpoints import CheckpointFolder
 from cufft_harness.errors import UserError
+from cufft_harness.files import make_folder
 from cufft_harness.training.display import Display
 from cufft_harness.training.events import CheckpointVerified, Ended, Event
 from cufft_harness.training.lock import output_lock
@@ -47,16 +48,17 @@ def run(settings: Settings) -> Generator[Event, None, None]:
     output = settings.output.expanduser()
     _make_writable(output)
     with ExitStack() as stack:
-        if accelerator.is_main_process:
-            stack.enter_context(output_lock(output))
+        # of several processes one writes, and holds the lock
+        lock = stack.enter_context(output_lock(output)) if accelerator.is_main_process else None
         display = stack.enter_context(Display(output, accelerator.is_main_process))
         stop = stack.enter_context(StopRequest())
         with accelerator.main_process_first():
             prepared = prepare(settings, output, accelerator.device, display, accelerator.is_main_process)
-        folder = CheckpointFolder(output / "checkpoints")
+        still_held = lock.check if lock else _nothing_held
+        folder = CheckpointFolder(output / "checkpoints", still_held=still_held)
         samples: RunSamples | None = None
         if settings.samples and accelerator.is_main_process:
-            samples = RunSamples(prepared, output, accelerator.device, display, stop)
+            samples = RunSamples(prepared, output, still_held, accelerator.device, display, stop)
             stack.callback(samples.close)
         model, data = prepared.training_model, prepared.data
         trainer = Trainer(settings, accelerator, model, data, folder, prepared.model.fingerprint(), stop)
@@ -69,17 +71,21 @@ def run(settings: Settings) -> Generator[Event, None, None]:
             if isinstance(event, CheckpointVerified):
                 if samples:
                     samples.order(event.epoch, event.best, trainer, folder)
-                folder.prune(settings.keep_checkpoints, samples.pending_epochs() if samples else ())
+                folder.prune(settings.keep_checkpoints, event.epoch, samples.pending_epochs() if samples else ())
             yield event
         if samples and not stop.wanted:
             samples.wait_for_all()
-            folder.prune(settings.keep_checkpoints)
+            folder.prune(settings.keep_checkpoints, trainer.complete_epochs)
         if stop.wanted:
             display.say(f"stopped; everything is saved in {folder.folder}. The same command goes on from there.")
         else:
             _summarize(trainer, samples, folder, display)
         exit_code = stop.exit_code if stop.wanted else 0
     yield Ended(exit_code)
+
+
+def _nothing_held() -> None:
+    """Stand in for the lock's check where there is no lock."""
 
 
 def _accelerator(settings: Settings) -> Accelerator:
@@ -92,7 +98,7 @@ def _accelerator(settings: Settings) -> Accelerator:
 
 def _make_writable(output: Path) -> None:
     try:
-        output.mkdir(parents=True, exist_ok=True)
+        make_folder(output)
     except OSError as error:
         raise UserError(f"cannot make the output directory {output}: {error.strerror}.") from error
     if not os.access(output, os.W_OK):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,7 +33,13 @@ class RunSamples:
     """Orders a sample of each checkpoint that wants one and reports what becomes of it."""
 
     def __init__(
-        self, prepared: Prepared, output: Path, device: torch.device, display: Display, interruption: StopRequest
+        self,
+        prepared: Prepared,
+        output: Path,
+        still_held: Callable[[], None],
+        device: torch.device,
+        display: Display,
+        interruption: StopRequest,
     ) -> None:
         settings = prepared.settings
         self._settings, self._voices, self._display = settings, prepared.voices, display
@@ -40,7 +47,7 @@ class RunSamples:
         self._model_file = prepared.model.path / "model.pth"
         self._device = device
         self._on_accelerator = False
-        self.folder = SampleFolder(output / "samples")
+        self.folder = SampleFolder(output / "samples", still_held)
         self.records: list[Record] = []
         rehearsals = rehearsal.parse(settings.inject)
         best_device: str | None = None

@@ -16,7 +16,7 @@ from typing import Any
 from cufft_harness.dataset.clips import ClipFolder, NoClip
 from cufft_harness.dataset.rows import DataSet
 from cufft_harness.errors import UserError
-from cufft_harness.files import atomic_path, sha256_of
+from cufft_harness.files import sha256_of, write_atomically
 from cufft_harness.training.settings import Settings
 
 FILE = "trained_on.json"
@@ -58,8 +58,7 @@ def remember(output: Path, data: DataSet) -> None:
         OSError: the disk did not take it.
     """
     known = {"data": str(data.root.resolve()), "clips": _remembered(data)}
-    with atomic_path(output / FILE) as path:
-        path.write_text(json.dumps(known, indent=1), encoding="utf-8", errors="surrogateescape")
+    write_atomically(output / FILE, json.dumps(known, indent=1))
 
 
 def _read(file: Path) -> dict[str, Any] | None:
