@@ -273,4 +273,4 @@ def test_a_file_that_is_no_checkpoint_is_named_in_plain_words(folder: Checkpoint
     torch.save({"model": torch.ones(1), "config": Losses}, path)
     with pytest.raises(BrokenCheckpoint) as caught:
         load(path)
-    assert str(caught.value) == "unreadable (it holds Python objects beside its weights, which are never read)"
+    assert str(caught.value) == "it holds Python objects beside its weights, which are never read"
