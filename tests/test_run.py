@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from cufft_harness.launch import process as guarded
@@ -218,3 +219,132 @@ def test_a_fault_that_was_played_is_not_denied(tmp_path):
     (tmp_path / "prog.py").write_text("import torch\nassert torch.fft.rfft(torch.ones(8)).abs().max() == 16\n")
     code, _, err = run("--inject", "wrong-numbers", "--", "prog.py", cwd=tmp_path)
     assert (code, err) == (0, "")
+
+
+SIGNALS = """\
+import os, signal, sys, time
+print(os.getpid(), flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGABRT", "SIGALRM", "SIGXCPU", "SIGPWR", "SIGTERM"])
+def test_a_signal_that_ends_the_run_ends_the_program(tmp_path, name):
+    """Nothing is left running, and no folder is left behind for longer than to the next run."""
+    (tmp_path / "prog.py").write_text(SIGNALS)
+    command = [sys.executable, "-m", "cufft_harness", "run", "--", "prog.py"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        program = int(process.stdout.readline())
+        process.send_signal(signal.Signals[name])
+        assert process.wait(20) == -signal.Signals[name]
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{program}/stat").exists() and time.monotonic() < deadline:
+        if ") Z " in Path(f"/proc/{program}/stat").read_text():
+            break
+        time.sleep(0.05)
+    assert time.monotonic() < deadline
+    run("--", "-c", "pass", cwd=tmp_path, TMPDIR=str(tmp_path))
+    assert not list(tmp_path.glob("cufft-harness-run-*"))
+
+
+def test_open_files_reach_the_program(tmp_path):
+    """What a shell opened for it, as by `<(...)` or `3<file`, is open in it."""
+    (tmp_path / "given.txt").write_text("through")
+    (tmp_path / "prog.py").write_text("import os, sys\nprint(os.read(int(sys.argv[1]), 100).decode())\n")
+    with (tmp_path / "given.txt").open() as stream:
+        command = [sys.executable, "-m", "cufft_harness", "run", "--", "prog.py", str(stream.fileno())]
+        finished = subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, pass_fds=[stream.fileno()], timeout=60
+        )
+    assert (finished.returncode, finished.stdout) == (0, "through\n"), finished.stderr
+
+
+def test_an_ignored_sigchld_is_no_hang(tmp_path):
+    """Started by a parent that ignores its children's ends, `run` still learns of the program's, and hands it on."""
+    (tmp_path / "prog.py").write_text(
+        "import signal, sys\nsys.exit(7 if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN else 1)\n"
+    )
+    command = [sys.executable, "-m", "cufft_harness", "run", "--", "prog.py"]
+    starter = (
+        "import os, signal, sys\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\nos.execv(sys.argv[1], sys.argv[1:])\n"
+    )
+    finished = subprocess.run([sys.executable, "-c", starter, *command], cwd=tmp_path, timeout=60, check=False)
+    assert finished.returncode == 7
+
+
+def test_what_nohup_ignores_stays_ignored(tmp_path):
+    """A hang-up sent to `run` under nohup ends neither it nor the program."""
+    (tmp_path / "prog.py").write_text("import time\nprint('up', flush=True)\ntime.sleep(1)\nprint('done')\n")
+    command = [sys.executable, "-m", "cufft_harness", "run", "--", "prog.py"]
+    starter = (
+        "import os, signal, sys\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\nos.execv(sys.argv[1], sys.argv[1:])\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", starter, *command], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGHUP)
+        assert process.stdout.read() == "done\n"
+    assert process.returncode == 0
+
+
+def test_children_without_the_guard_are_named(tmp_path):
+    """Isolated, without site, with another environment: each is said, and the guarded one is not."""
+    (tmp_path / "prog.py").write_text(
+        "import os, subprocess, sys\n"
+        "for flags in (['-I'], ['-E'], ['-S'], [], ['-W', 'ignore']):\n"
+        "    subprocess.run([sys.executable, *flags, '-c', 'pass'], check=True)\n"
+        "subprocess.run([sys.executable, '-c', 'pass'], check=True, env={})\n"
+        "subprocess.run([sys.executable, '-c', 'pass'], check=True, env={**os.environ, 'PYTHONPATH': '/x'})\n"
+        "subprocess.run(['true', '-I'], check=True)\n"
+    )
+    code, _, err = run("--", "prog.py", cwd=tmp_path)
+    assert code == 0
+    said = sorted(line.partition("started with ")[2] for line in err.splitlines())
+    assert said == ["-E.", "-I.", "-S.", "another PYTHONPATH."]
+    assert "2 Python processes were not guarded: started with another PYTHONPATH" in err
+
+
+@pytest.mark.parametrize("end", ["os._exit(0)", "os.execv('/bin/true', ['true'])", "sys.exit(0)"])
+def test_no_count_is_lost_however_a_process_ends(tmp_path, end):
+    """Seven failures are seven in the account, by os._exit and by becoming another program too."""
+    (tmp_path / "prog.py").write_text(
+        "import os, sys, torch\nfor _ in range(7):\n    torch.fft.rfft(torch.ones(8))\n" + end + "\n"
+    )
+    code, _, err = run("--inject", "CUFFT_INVALID_SIZE", "--", "prog.py", cwd=tmp_path)
+    assert code == 0, err
+    assert "7 transforms in one process saved" in err
+
+
+def test_a_variable_that_is_not_ours_keeps_no_program_from_starting(tmp_path):
+    """CUFFT_HARNESS_RUN with something else in it is told once, and Python starts as it would."""
+    startup = Path(guarded.__file__).with_name("startup")
+    environment = {**os.environ, "PYTHONPATH": str(startup), "CUFFT_HARNESS_RUN": "yes"}
+    finished = subprocess.run(
+        [sys.executable, "-c", "print('fine')"], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert (finished.returncode, finished.stdout) == (0, "fine\n")
+    assert len(finished.stderr.splitlines()) == 1
+
+
+def test_torchs_loader_answers_what_loaders_are_asked(tmp_path):
+    """`find_spec` before the import gives a loader with the methods of a file's loader."""
+    (tmp_path / "prog.py").write_text(
+        "import importlib.util\nloader = importlib.util.find_spec('torch').loader\n"
+        "assert loader.get_filename('torch').endswith('__init__.py')\nassert loader.is_package('torch')\n"
+        "assert loader.get_source('torch')\n"
+    )
+    code, _, err = run("--", "prog.py", cwd=tmp_path)
+    assert code == 0, err
+
+
+def test_our_own_commands_run_under_run(tmp_path):
+    """`run -- cufft-harness ...` is a program like any other, also where it reads its settings from the environment."""
+    arguments = ["--", "-m", "cufft_harness", "train", "--model", "tiny", "--data", str(tmp_path / "none")]
+    code, _, err = run(*arguments, cwd=tmp_path)
+    assert code == 2
+    assert "CUFFT_HARNESS_RUN" not in err
+    assert "none" in err

@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 _RUN_MODULE = (
     "import sys; sys.path[:] = filter(None, sys.path); import runpy; "
@@ -151,56 +150,6 @@ def run(
     return Finished(
         process.poll(), timed_out, time.monotonic() - began, out.decode(errors="replace"), err.decode(errors="replace")
     )
-
-
-_FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGWINCH")
-
-
-def run_in_foreground(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
-    """Run `command` as if it were this process: same terminal, same standard streams, same process group.
-
-    Signals sent to this process go on to the child, which decides what they mean; those of the terminal (Ctrl-C) reach
-    it without our help. There is no time limit. Call it from the main thread of a process that has no other.
-
-    Returns:
-        The exit status; negative is the signal that ended the child.
-    """
-    if not POSIX:
-        return _run_in_console(command, env)
-    watched = {*(signal.Signals[name] for name in _FORWARDED), signal.SIGCHLD}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, watched)
-    try:
-        process = subprocess.Popen(
-            list(command), env=env, preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        )
-        while process.poll() is None:
-            arrived = signal.sigwaitinfo(watched)
-            if arrived.si_signo != signal.SIGCHLD and arrived.si_code <= 0:  # positive: sent by the kernel, to us all
-                process.send_signal(arrived.si_signo)
-        return process.returncode
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _run_in_console(command: Sequence[str], env: Mapping[str, str] | None) -> int:
-    """What `run_in_foreground` is on Windows, whose console sends Ctrl-C to both; the child decides what it means."""
-    process = subprocess.Popen(list(command), env=env)
-    while True:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            continue
-
-
-def end_by_signal(number: int) -> NoReturn:
-    """End this process by a signal, as a shell expects of one whose child was ended so; no core file of our own."""
-    import resource  # not on Windows, where no child is ended by a signal
-
-    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-    if number not in (signal.SIGKILL, signal.SIGSTOP):
-        signal.signal(number, signal.SIG_DFL)
-    os.kill(os.getpid(), number)
-    os._exit(128 + number)  # only if the signal was not deadly
 
 
 def _kill_group(group: int) -> None:

@@ -6,16 +6,16 @@ import os
 import re
 import shutil
 import sys
-import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
 import click
 
-from cufft_harness import processes
 from cufft_harness.cufft import fault_of
 from cufft_harness.errors import UserError
 from cufft_harness.interpreter import Interpreter, find_interpreter
+from cufft_harness.launch.folder import accounts_folder
+from cufft_harness.launch.foreground import end_by_signal, run_in_foreground
 from cufft_harness.launch.process import Accounts, LaunchConfig, environment, read_accounts
 
 _MOST_LINES = 20
@@ -51,6 +51,9 @@ def command(program: tuple[str, ...], mode: str, device: str, verify: bool, inje
     The program runs unchanged, with its own arguments, exit code and signals; Python processes it starts (data loader
     workers, `accelerate launch`) are guarded too. If anything was caught, a short account follows at the end.
 
+    Not guarded are Python processes that are told to ignore the environment (`python -I`, `-E`, `-S`) or are given
+    another one, and FFTs of programs that have no Python in them; the account names those it sees started.
+
     Examples:
 
         cufft-harness run -- train.py --epochs 3
@@ -61,21 +64,23 @@ def command(program: tuple[str, ...], mode: str, device: str, verify: bool, inje
     """
     _refuse_contradictions(mode, device, verify, inject)
     arguments = _command_line(program, find_interpreter(python) if python else None)
-    with tempfile.TemporaryDirectory(prefix="cufft-harness-") as directory:
-        orders = LaunchConfig(mode, device, verify, directory, inject)
-        returncode = processes.run_in_foreground(arguments, env=environment(orders, os.environ))
-        accounts = read_accounts(Path(directory))
+    with accounts_folder() as directory:
+        orders = LaunchConfig(mode, device, verify, str(directory), inject)
+        returncode = run_in_foreground(arguments, env=environment(orders, os.environ))
+        accounts = read_accounts(directory)
     if accounts.caught:
         click.echo(_account(accounts), err=True)
     elif inject and (nothing := _why_nothing(accounts, device)):
         click.echo(f"cufft-harness run: nothing was guarded: {nothing}", err=True)
+    for line in _unguarded(accounts):
+        click.echo(line, err=True)
     if returncode and arguments[0] == sys.executable and find_spec("torch") is None:
         click.echo(
             f"cufft-harness run: {sys.executable} has no PyTorch; --python PATH runs the program by another Python.",
             err=True,
         )
     if returncode < 0:
-        processes.end_by_signal(-returncode)
+        end_by_signal(-returncode)
     return returncode
 
 
@@ -125,6 +130,16 @@ def _why_nothing(accounts: Accounts, device: str) -> str:
     if accounts.without_device + accounts.idle == accounts.guarded:
         return f"no FFT ran on `{device}`."
     return ""
+
+
+def _unguarded(accounts: Accounts) -> list[str]:
+    """Python processes that were started without the guard, by reason."""
+    return [
+        "cufft-harness run: "
+        + ("one Python process was" if count == 1 else f"{count} Python processes were")
+        + f" not guarded: started with {reason}."
+        for reason, count in accounts.unguarded.most_common()
+    ]
 
 
 def _account(accounts: Accounts) -> str:

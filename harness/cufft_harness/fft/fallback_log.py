@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,7 +44,8 @@ class Account:
     """Counts of entries, safe to share between threads.
 
     Args:
-        on_change: called with the account after each new entry, and whenever a count reaches a power of two.
+        on_change: called with the account after each new entry, and whenever a count reaches a power of two,
+            or a second has passed.
     """
 
     # Shapes may vary without end; past this many entries, new ones are counted under one shape.
@@ -52,6 +54,7 @@ class Account:
     def __init__(self, on_change: Callable[[Account], None] | None = None) -> None:
         self._counts: Counter[Entry] = Counter()
         self._on_change = on_change
+        self._told = time.monotonic()
         self._lock = threading.Lock()
 
     def add(self, code: str, call: Call, outcome: Outcome) -> None:
@@ -64,7 +67,11 @@ class Account:
                 entry = Entry(code, call.operator, "other shapes", dtype, str(call.x.device), outcome)
             self._counts[entry] += 1
             count = self._counts[entry]
-        if self._on_change is not None and count & (count - 1) == 0:
+        if self._on_change is None:
+            return
+        now = time.monotonic()  # a process may be killed at any time: what is not told within a second is lost then
+        if count & (count - 1) == 0 or now - self._told >= 1.0:
+            self._told = now
             self._on_change(self)
 
     def entries(self) -> dict[Entry, int]:

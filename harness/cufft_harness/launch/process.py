@@ -21,7 +21,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from cufft_harness.launch import children
+else:  # by its file, as this one may have been loaded itself: a program without torch sees nothing of the package
+    _spec = importlib.util.spec_from_file_location("_cufft_harness_children", Path(__file__).with_name("children.py"))
+    children = importlib.util.module_from_spec(_spec)
+    _spec.loader.exec_module(children)
 
 VARIABLE = "CUFFT_HARNESS_RUN"
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -68,6 +75,7 @@ class Accounts:
         guarded: processes that were guarded.
         without_device: of these, those whose PyTorch had no such device, where a fault was to be played.
         idle: of these, those that had the device and ran no FFT on it, where a fault was to be played.
+        unguarded: Python processes that were seen started without the guard, by what they were started with.
     """
 
     caught: Counter[Caught]
@@ -75,6 +83,7 @@ class Accounts:
     guarded: int
     without_device: int
     idle: int
+    unguarded: Counter[str]
 
 
 def environment(orders: LaunchConfig, base: Mapping[str, str]) -> dict[str, str]:
@@ -97,14 +106,22 @@ def read_accounts(directory: Path) -> Accounts:
         guarded=len(left),
         without_device=sum(account["has_device"] is False for account in left),
         idle=sum(account["injected"] == 0 and account["has_device"] is True for account in left),
+        unguarded=children.read(directory),
     )
 
 
 def install() -> None:
     """Follow the orders of the environment as soon as this process has imported torch; without orders do nothing."""
     text = os.environ.get(VARIABLE)
-    if text:
-        sys.meta_path.insert(0, _TorchFinder(LaunchConfig(**json.loads(text))))
+    if not text:
+        return
+    try:
+        orders = LaunchConfig(**json.loads(text))
+    except (ValueError, TypeError):  # somebody else's variable: the program is none the worse for it
+        sys.stderr.write(f"cufft-harness run: this process is not guarded: {VARIABLE} is not what `run` sets\n")
+        return
+    sys.meta_path.insert(0, _TorchFinder(orders))
+    children.watch(Path(orders.directory), str(_PACKAGE / "launch" / "startup"))
 
 
 class _TorchFinder(importlib.abc.MetaPathFinder):
@@ -134,6 +151,9 @@ class _ThenGuard(importlib.abc.Loader):
     def __init__(self, loader: Any, finder: _TorchFinder) -> None:
         self.loader = loader
         self.finder = finder
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.loader, name)  # `get_filename`, `is_package` ...: asked of it through `find_spec("torch")`
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
         module: ModuleType | None = self.loader.create_module(spec)
@@ -193,6 +213,9 @@ class _Report:
         from multiprocessing import util
 
         atexit.register(self.write_all)
+        sys.addaudithook(self._before_exec)
+        self._exit = os._exit
+        os._exit = self._write_and_exit
         util.register_after_fork(self, _Report.start_over)
 
     def start_over(self) -> None:
@@ -204,6 +227,14 @@ class _Report:
         if self.injection is not None:
             self.injection.seen = 0
         util.Finalize(self, self.write_all, exitpriority=0)
+
+    def _before_exec(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "os.exec":  # this process goes on as another program, and nothing at its end is called
+            self.write(self.account)
+
+    def _write_and_exit(self, status: int) -> NoReturn:
+        self.write(self.account)
+        self._exit(status)
 
     def write_all(self) -> None:
         """Write the account at the end, when asking for the device can no longer disturb the program."""
