@@ -55,7 +55,7 @@ def parse(text: str) -> tuple[Rehearsal, ...]:
     for item in filter(None, (part.strip() for part in text.split(","))):
         kind, at, epoch = item.partition("@")
         if at and not (epoch.isdecimal() and int(epoch)):
-            raise UserError(f"cannot inject `{item}`: after @ comes the number of an epoch, from 1.")
+            raise UserError(f"cannot inject `{item}`: after @ comes the number of an epoch, from 1.", "As in hang@2.")
         if kind not in _KINDS:
             raise UserError(
                 f"cannot inject `{item}`.{did_you_mean(kind, _KINDS)}",
