@@ -438,6 +438,16 @@ def test_what_is_missing_is_said(tmp_path: Path, talk: Recording, monkeypatch: p
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
 
 
+def test_no_model_is_fetched(talk: Recording, tmp_path: Path):
+    """A name that was never downloaded, and a folder that holds no model: one line, at once, without a network."""
+    pytest.importorskip("faster_whisper")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.wav").write_bytes(talk.path.read_bytes())
+    for model in ("large-v3", str(tmp_path)):
+        with pytest.raises(UserError, match="no faster-whisper model"):
+            run("--data", str(tmp_path / "in"), "--split", str(tmp_path / "o"), "--language", "en", "--whisper", model)
+
+
 def test_whispers_formats_side_by_side(talk: Recording, tmp_path: Path):
     """whisper writes all of its formats at once: the JSON is taken; two of other programs are asked about."""
     path = tmp_path / talk.path.name
