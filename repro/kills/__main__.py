@@ -190,7 +190,7 @@ def _disk(folder: Path, mounts: bool) -> Iterator[Path]:
 
 def _start_bad_inputs(seed: int, folder: Path) -> subprocess.Popen[bytes]:
     """The sampler's ladder, then bad input with more examples than in the test suite, beside the rounds."""
-    tests = ["faults/test_ladder.py", *(str(path) for path in sorted(Path("tests").glob("test_faults_*.py")))]
+    tests = ["repro/kills/test_ladder.py", *map(str, sorted(Path("tests").rglob("test_faults_*.py")))]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--hypothesis-seed={seed}"]
     command += [f"--report-log={folder / 'inputs.jsonl'}", *tests]
     with (folder / "inputs.log").open("wb") as output:
