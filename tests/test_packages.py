@@ -120,13 +120,15 @@ def test_train_warns_before_it_loads_anything(tmp_path: Path):
     assert 'pip install "transformers' in line
 
 
-def test_packages_that_do_not_fit_are_an_error_of_one_line(tmp_path: Path):
+@pytest.mark.parametrize("error", ["ImportError('libcudart.so.13: no such file')", "ModuleNotFoundError('no GPT2')"])
+def test_packages_that_do_not_fit_are_an_error_of_one_line(tmp_path: Path, error: str):
     """Where an import fails for another reason than a missing package, the error is one line that names doctor."""
-    (tmp_path / "torch.py").write_text("raise ImportError('libcudart.so.13: cannot open shared object file')")
+    (tmp_path / "torch.py").write_text(f"raise {error}")
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from cufft_harness.cli.app import main; main()"
     command = [sys.executable, "-c", code, "train", "--model", "tiny", "--output", str(tmp_path / "run")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
-    assert "libcudart.so.13" in line
+    *_, line = done.stderr.splitlines()
+    assert line.startswith(f"error: {error.split(chr(39))[1]}. ")
     assert "doctor" in line
+    assert "Traceback" not in done.stderr

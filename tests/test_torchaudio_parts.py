@@ -36,6 +36,15 @@ BROKEN = {
 SPEAK = """
 import sys
 from pathlib import Path
+
+class Watch:
+    seen = []  # stand-ins that were there while a module of transformers was imported
+
+    def find_spec(self, name, path=None, target=None):
+        if name.startswith("transformers"):
+            self.seen += [part for part in ("torchaudio", "torchcodec") if part in sys.modules]
+
+sys.meta_path.insert(0, Watch())
 from cufft_harness.sampling.worker import Worker
 import cufft_harness.training.run
 from cufft_harness.xtts.directory import ModelDirectory
@@ -44,6 +53,7 @@ from cufft_harness.xtts.features import FeatureExtractor
 directory = ModelDirectory.at(Path(sys.argv[1]))
 Worker(directory).model.get_conditioning_latents([sys.argv[2]])
 FeatureExtractor(directory)
+assert not Watch.seen, "transformers was imported while stand-ins were there, and would count on them"
 assert not [name for name in sys.modules if name.split(".")[0] in ("torchaudio", "torchcodec")]
 try:
     import torchaudio

@@ -26,9 +26,9 @@ def extra(name: str) -> Iterator[None]:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # 5.x warns at each model that ours has few tokens
     try:
         yield
-    except ModuleNotFoundError as error:
-        raise MachineError(f"{error.name} is not installed.", f"pip install 'cufft-harness[{name}]'") from error
     except ImportError as error:
+        if isinstance(error, ModuleNotFoundError) and error.name:  # transformers raises it without a name for any error
+            raise MachineError(f"{error.name} is not installed.", f"pip install 'cufft-harness[{name}]'") from error
         raise MachineError(f"{error}.", "`cufft-harness doctor` says which packages do not fit together.") from error
 
 

@@ -13,16 +13,22 @@ from pathlib import Path
 import torch
 
 from cufft_harness.audio import read_mono
-from cufft_harness.xtts.torchaudio_parts import in_place_of_torchaudio
+from cufft_harness.xtts.torchaudio_parts import stand_ins
 
 _threads = torch.get_num_threads()
-with warnings.catch_warnings(), in_place_of_torchaudio():
+with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # pkg_resources, jieba and others warn at import; none of it concerns the user
-    # Every module of TTS used here that imports torchaudio; these bring TTS.encoder.models.base_encoder, the fourth.
-    import TTS.tts.layers.tortoise.arch_utils
-    import TTS.tts.layers.xtts.dvae  # noqa: F401
-    from TTS.tts.models import xtts as _coqui
-    from TTS.tts.models.xtts import Xtts as Xtts  # here, so that other packages need not import TTS before this one
+    with stand_ins("torchaudio", "torchcodec"):
+        import TTS  # asks whether both are installed
+    # What TTS takes from transformers, before there is a stand-in that transformers would find.
+    from transformers import GenerationMixin, GPT2PreTrainedModel  # noqa: F401
+
+    with stand_ins("torchaudio"):
+        # Every module of TTS used here that imports torchaudio; they bring TTS.encoder.models.base_encoder, the fourth.
+        import TTS.tts.layers.tortoise.arch_utils
+        import TTS.tts.layers.xtts.dvae  # noqa: F401
+        from TTS.tts.models import xtts as _coqui
+        from TTS.tts.models.xtts import Xtts as Xtts  # here, so that other packages need not import TTS before this one
 torch.set_num_threads(_threads)
 
 

@@ -6,8 +6,8 @@ PyTorch but their own; so an install without pinned versions cannot count on it.
 few lines of PyTorch: a mel spectrogram and a resampler. They are computed here by the same formulas in the same
 precision and order, so that features, latents and speech are those of stock TTS to the last bit.
 
-coqui's modules say `import torchaudio` at their top. While they are imported, `in_place_of_torchaudio` puts the parts
-below where that statement finds them. Afterwards `import torchaudio` means again what it meant before: nothing
+coqui's modules say `import torchaudio` at their top. While they are imported, `stand_ins` puts the parts below
+where that statement finds them. Afterwards `import torchaudio` means again what it meant before: nothing
 installed is changed, and a program that has torchaudio and this package keeps both.
 """
 
@@ -154,26 +154,28 @@ def _load(*_arguments: object, **_named: object) -> None:
 
 
 @contextmanager
-def in_place_of_torchaudio() -> Iterator[None]:
-    """While this lasts, `import torchaudio` gives the parts above, and `import torchcodec` a module without content.
+def stand_ins(*names: str) -> Iterator[None]:
+    """While this lasts, importing each of `names` gives a stand-in: for torchaudio with the parts above, else empty.
 
     coqui-tts asks that torchcodec be installed from PyTorch 2.9 on, because torchaudio reads files through it; neither
-    is used for that here.
+    is used for that here. Keep it short, and other libraries out of it, which would find the stand-ins too:
+    transformers asks what is installed, and then for the version of a torchcodec that is not.
     """
-    stand_ins = {name: ModuleType(name) for name in ("torchaudio", "torchcodec")}
-    for name, module in stand_ins.items():
+    modules = {name: ModuleType(name) for name in names}
+    for name, module in modules.items():
         module.__spec__ = ModuleSpec(name, None)  # what `importlib.util.find_spec` looks at
-    parts = {
-        "transforms": SimpleNamespace(MelSpectrogram=MelSpectrogram),
-        "functional": SimpleNamespace(resample=resample),
-        "load": _load,
-    }
-    vars(stand_ins["torchaudio"]).update(parts)
-    before = {name: sys.modules[name] for name in stand_ins if name in sys.modules}
-    sys.modules.update(stand_ins)
+    if "torchaudio" in modules:
+        parts = {
+            "transforms": SimpleNamespace(MelSpectrogram=MelSpectrogram),
+            "functional": SimpleNamespace(resample=resample),
+            "load": _load,
+        }
+        vars(modules["torchaudio"]).update(parts)
+    before = {name: sys.modules[name] for name in names if name in sys.modules}
+    sys.modules.update(modules)
     try:
         yield
     finally:
-        for name in stand_ins:
+        for name in names:
             del sys.modules[name]
         sys.modules.update(before)
