@@ -92,3 +92,40 @@ def test_what_a_language_needs_is_named(
     with pytest.raises(MachineError, match=f"need {module}, which is not installed") as caught:
         read(language, ["你好，世界！", "こんにちは。"])
     assert caught.value.advice == f"pip install 'coqui-tts[{extra}]'"
+
+
+SENTENCES = ["The sea was calm that morning.", "Nobody heard the letter arrive.", "Please close the door behind you."]
+LAYOUTS = {
+    "ljspeech": {"metadata.csv": "\n".join(f"{n}|{text}|{text}" for n, text in enumerate(SENTENCES))},
+    "coqui": {
+        "metadata_train.csv": "audio_file|text|speaker_name\n"
+        + "".join(f"wavs/{n}.wav|{text}|coqui\n" for n, text in enumerate(SENTENCES)),
+        "metadata_eval.csv": "audio_file|text|speaker_name\n",
+        "lang.txt": "en\n",
+    },
+    "f5": {"metadata.csv": "audio_file|text\n" + "".join(f"wavs/{n}.wav|{text}\n" for n, text in enumerate(SENTENCES))},
+    "audiofolder": {
+        "metadata.jsonl": "".join(
+            f'{{"file_name": "wavs/{n}.wav", "text": "{text}"}}\n' for n, text in enumerate(SENTENCES)
+        )
+    },
+    "csv": {
+        "metadata.csv": "path,sentence\n" + "".join(f'wavs/{n}.wav,"{text}"\n' for n, text in enumerate(SENTENCES))
+    },
+    "texts": {f"wavs/{n}.txt": text for n, text in enumerate(SENTENCES)},
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_format_ends_in_the_tokens_of_its_own_texts(tokenizer: Tokenizer, tmp_path: Path, layout: str):
+    """What the model is given for a clip, turned back into text, is what the clip says."""
+    (tmp_path / "wavs").mkdir()
+    for number in range(len(SENTENCES)):
+        soundfile.write(tmp_path / f"wavs/{number}.wav", 0.3 * np.sin(np.arange(16_000 + number) / 9), 8_000)
+    for name, content in LAYOUTS[layout].items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    data = read_data_set(tmp_path, "en")
+    found = audit(data, tokenizer.encode, Limits(11.6, 400, tokenizer.tokenizer.token_to_id("[UNK]")), None, 0.4)
+    assert layout in data.description
+    given = {clip.path.stem: tokenizer.decode(list(clip.tokens)) for clip in (*found.train, *found.validation)}
+    assert given == {str(number): f"[en]{text.lower()}" for number, text in enumerate(SENTENCES)}
