@@ -118,7 +118,7 @@ def test_lang_txt_is_the_default_of_language(ana: Path):
     """Rows and samples speak the data set's language where the user says nothing."""
     (ana / "lang.txt").write_text("fr\n")
     found = read_settings({"data": ana, "model": "tiny"})
-    assert (found.language, found.sample_language) == ("fr", "fr")
+    assert (found.language, found.sample_language) == ("fr", ("fr",))
     assert read_settings({"data": ana, "model": "tiny", "sample_language": "de"}).language == "fr"
 
 
