@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,11 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cufft_harness.checkpoints import load
 from cufft_harness.errors import UserError
 from cufft_harness.sampling.artefacts import SampleFolder
 from cufft_harness.sampling.offline import Found
 from cufft_harness.training.run import train
 from cufft_harness.training.settings import Settings
+from cufft_harness.weights import weights_digest
+from cufft_harness.xtts.directory import ModelDirectory, gpt_state
+from cufft_harness.xtts.directory import load as load_model
 from runs import SPOKEN, history, manifest
 
 pytestmark = pytest.mark.slow
@@ -35,6 +40,36 @@ def test_a_broken_cufft_is_met_by_the_bypass(short_run: dict[str, Any], tmp_path
     assert (tmp_path / "train.log").read_text().count(first["why"][0]["reason"]) == 1
     folder = SampleFolder(tmp_path / "samples")
     assert folder.output(2).read_bytes() == folder.output(2, best=True).read_bytes()
+
+
+def test_what_was_not_made_is_made_by_the_next_session(
+    short_run: dict[str, Any], tiny: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    """Of a best epoch whose own checkpoint is gone, too, from best_model.pt; and the base model's, to compare with.
+
+    Nothing is left to train, so the user is told what goes on, line by line, though there is no terminal.
+    """
+    settings = {**short_run, "output": tmp_path, "keep_checkpoints": 0}
+    assert train(Settings(**settings)) == 0
+    kept = load(tmp_path / "checkpoints" / "best_model.pt")
+    assert kept.complete_epochs == 2
+    for epoch in (1, 2):
+        (tmp_path / "checkpoints" / f"checkpoint_epoch_{epoch}.pt").unlink()
+    capfd.readouterr()
+    said = {"sample_text": ("Olá.", "Bom dia."), "sample_base_model": True}
+    assert train(Settings(**{**settings, **SPOKEN, **said})) == 0
+    lines = manifest(tmp_path)
+    assert {(line["epoch"], line["number"], line["outcome"]) for line in lines} == {
+        (epoch, number, "made") for epoch in (0, 2) for number in (1, 2)
+    }
+    spoken_by = {line["epoch"]: (line["checkpoint"], line["weights_sha256"]) for line in lines}
+    assert spoken_by[0] == (None, weights_digest(gpt_state(load_model(ModelDirectory.at(tiny)))))
+    assert spoken_by[2] == ("best_model.pt", kept.weights_sha256)
+    folder = SampleFolder(tmp_path / "samples")
+    assert folder.output(2, best=True, number=2).exists()
+    shown = capfd.readouterr().out
+    assert "sample of the base model (1 of 2) begins: “Olá.”" in shown
+    assert re.search(r"sample of epoch 2 \(1 of 2\) begins: “Olá.”, pt, .*; 1 more to come; about \d+ s left", shown)
 
 
 def wait_for(condition: Any, seconds: float) -> None:

@@ -93,18 +93,41 @@ class Order:
 
 
 @dataclass(frozen=True)
+class Left:
+    """What is still to be made.
+
+    Attributes:
+        samples: after the one under way.
+        seconds: until all are made, going by those made so far; None where there were none.
+    """
+
+    samples: int = 0
+    seconds: float | None = None
+
+    def __str__(self) -> str:
+        more = f"; {self.samples} more to come" if self.samples else ""
+        return more + (f"; about {self.seconds:.0f} s left" if self.seconds is not None else "")
+
+
+@dataclass(frozen=True)
 class Begun:
-    """A sample is being made from now on."""
+    """A sample is being made from now on.
+
+    Attributes:
+        count: utterances of its order.
+        left: what is still to be made.
+    """
 
     epoch: int
     utterance: Utterance
     count: int
-    """Utterances of its order."""
+    left: Left
 
     def __str__(self) -> str:
         part = f" ({self.utterance.number} of {self.count})" if self.count > 1 else ""
         text = self.utterance.text if len(self.utterance.text) <= 40 else f"{self.utterance.text[:39]}…"
-        return f"{title(self.epoch)}{part} begins: “{text}”, {self.utterance.language}, {self.utterance.reference.name}"
+        voice = f"{self.utterance.language}, {self.utterance.reference.name}"
+        return f"{title(self.epoch)}{part} begins: “{text}”, {voice}{self.left}"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cufft_harness.sampling.orders import title
+from cufft_harness.sampling.orders import Left, title
 from cufft_harness.sampling.process import Progress
 
 
@@ -16,24 +16,20 @@ class Status:
         epoch: whose sample is being made; None while a worker is made ready ahead.
         progress: of the worker.
         seconds: since the sample was begun.
-        to_come: samples after this one.
-        seconds_left: until all are made, going by those made so far; None where there were none.
+        left: what is still to be made.
     """
 
     epoch: int | None
     progress: Progress
     seconds: float
-    to_come: int
-    seconds_left: float | None
+    left: Left
 
     def __str__(self) -> str:
         what = "sampler" if self.epoch is None else title(self.epoch)
         stage = _IN_WORDS.get(self.progress.stage, self.progress.stage) or "starting"
         hindered = f", {self.progress.hindered}" if self.progress.hindered else ""
         waited = f", {self.progress.waited:.0f} s of them without a processor" if self.progress.waited >= 1 else ""
-        more = f"; {self.to_come} more to come" if self.to_come else ""
-        left = f"; about {self.seconds_left:.0f} s left" if self.seconds_left is not None else ""
-        return f"{what}: {stage}{hindered} ({self.seconds:.0f} s{waited}){more}{left}"
+        return f"{what}: {stage}{hindered} ({self.seconds:.0f} s{waited}){self.left}"
 
 
 _IN_WORDS = {

@@ -20,7 +20,7 @@ from cufft_harness.errors import HarnessError
 from cufft_harness.files import append_json_line, sha256_of
 from cufft_harness.sampling import injection as rehearsal
 from cufft_harness.sampling.artefacts import BrokenSample, SampleFolder, examine
-from cufft_harness.sampling.orders import Begun, Order, Record, Spec, Utterance, not_made
+from cufft_harness.sampling.orders import Begun, Left, Order, Record, Spec, Utterance, not_made
 from cufft_harness.sampling.process import Progress, Starved, WorkerFailed, WorkerProcess
 from cufft_harness.sampling.protocol import Answer, Request
 from cufft_harness.sampling.status import Status
@@ -120,12 +120,20 @@ class Supervisor:
         with self._changed:
             if not self._talking:
                 return None
-            (epoch, began), to_come = self._begun, self._left_of_current
-            to_come += sum(len(order.utterances) for order in self._waiting)
-            each = sum(self._seconds_each) / len(self._seconds_each) if self._seconds_each else None
-        seconds = time.monotonic() - began
-        left = None if each is None else each * to_come + (0 if epoch is None else max(0.0, each - seconds))
-        return Status(epoch, worker.progress if worker else Progress(), seconds, to_come, left)
+            epoch, began = self._begun
+            left = self._left()
+        progress = worker.progress if worker else Progress()
+        return Status(epoch, progress, time.monotonic() - began, left)
+
+    def _left(self) -> Left:
+        """What is still to be made; for callers that hold the lock."""
+        epoch, began = self._begun
+        to_come = self._left_of_current + sum(len(order.utterances) for order in self._waiting)
+        if not self._seconds_each:
+            return Left(to_come)
+        each = sum(self._seconds_each) / len(self._seconds_each)
+        of_this = 0.0 if epoch is None else max(0.0, each - (time.monotonic() - began))
+        return Left(to_come, each * to_come + of_this)
 
     def pending_epochs(self) -> set[int]:
         """Epochs whose checkpoints are still needed."""
@@ -196,9 +204,9 @@ class Supervisor:
             self._report(order, [record])
 
     def _make_and_record(self, order: Order, utterance: Utterance, last: bool) -> Record:
-        self._begun = (order.epoch, time.monotonic())
         with self._changed:
-            self._done.append(Begun(order.epoch, utterance, len(order.utterances)))
+            self._begun = (order.epoch, time.monotonic())
+            self._done.append(Begun(order.epoch, utterance, len(order.utterances), self._left()))
         try:
             return self._make(order, utterance, last)
         except Exception as error:  # a full disk under the sample, say: never the end of sampling
@@ -223,13 +231,13 @@ class Supervisor:
         tried_again = False
         first = utterance is order.utterances[0]
         stages = {"unload": round(order.unload, 4)} if order.unload is not None and first else {}
-        began = time.monotonic()
         while to_try:
             placement = to_try.popleft()
             try:
                 # Failures of the process strike the first attempt; a broken cuFFT stays broken on the next tier.
                 act_out = "" if given_up and not rehearse.startswith("CUFFT_") else rehearse
                 stages |= self._start_worker()
+                asked = time.monotonic()
                 answer, waited = self._ask(order, utterance, placement, act_out, last and order.unload is not None)
                 examination = examine(self._folder.spoken(order.epoch, utterance.number))
                 files = self._folder.publish(
@@ -253,7 +261,7 @@ class Supervisor:
                     to_try.append(placement)
                 continue
             self._ladder.made(placement)
-            self._seconds_each.append(time.monotonic() - began)
+            self._seconds_each.append(time.monotonic() - asked)
             return Record(
                 epoch=order.epoch,
                 outcome="made",

@@ -134,16 +134,13 @@ class RunSamples:
 
     def report_progress(self) -> None:
         """Tell the user what the sampler has done since the last call, and what it is at."""
-        news = self._supervisor.news()
-        for event in news:
+        for event in self._supervisor.news():
             self._display.doing(None)
             self._display.say(str(event))
             if not isinstance(event, Begun):
                 self._keep(event)
-        between = SECONDS_BETWEEN_LINES
-        if not self._supervisor.training_goes_first:  # the user waits for nothing else
-            between = 0 if news else 10
-        self._display.doing(self._supervisor.status(), between)
+        waited_for = not self._supervisor.training_goes_first
+        self._display.doing(self._supervisor.status(), 10 if waited_for else SECONDS_BETWEEN_LINES)
 
     def _keep(self, record: Record) -> None:
         self.records.append(record)
