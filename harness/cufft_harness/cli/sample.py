@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,7 +110,7 @@ def command(
     )
     folder = expanded(output) if output else found.output / "samples-later"
     said = _utterances(text, language, reference, found)
-    with Screen() as screen:
+    with _locked(folder), Screen() as screen:
         offline.speak(found, base.path, said, folder, spec, device, screen.tell)
     click.echo(f"listen in {folder}")
     return 0
@@ -163,6 +165,24 @@ def _check(
         check_model(model)
     if target is not None:
         check_output(target)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep others out of the folder for the time of the body, and a run out of its own samples.
+
+    Raises:
+        UserError: another `sample` is at work there, or a run is under way whose samples these are.
+    """
+    from cufft_harness.training.lock import output_lock
+
+    folder.mkdir(parents=True, exist_ok=True)
+    run = folder.resolve().parent
+    with ExitStack() as stack:
+        if folder.resolve().name == "samples" and (run / "checkpoints").is_dir():
+            stack.enter_context(output_lock(run))
+        stack.enter_context(output_lock(folder))
+        yield
 
 
 def _utterances(

@@ -112,10 +112,11 @@ class SampleFolder:
         return self.folder / f".epoch_{epoch}_spoken{_suffix(number)}{PARTIAL}"
 
     def prepare(self) -> None:
-        """Make the folder and remove what an earlier crash left half written."""
+        """Make the folder and remove what an earlier crash left half written; whoever calls this holds its lock."""
         make_folder(self.folder)
-        for leftover in self.folder.rglob(f".*{PARTIAL}"):
-            leftover.unlink(missing_ok=True)
+        for part in (self.folder, self.folder / "best"):  # other folders in it may be of a `sample` under way
+            for leftover in part.glob(f".*{PARTIAL}"):
+                leftover.unlink(missing_ok=True)
 
     def publish(
         self,

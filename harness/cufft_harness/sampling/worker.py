@@ -122,8 +122,10 @@ class Worker:
         """Put a checkpoint's GPT weights into the model and return the digest of what is then in memory.
 
         Raises:
-            NotMade: the file is of another epoch by now.
+            NotMade: the file is gone, or of another epoch by now.
         """
+        if checkpoint is not None and not Path(checkpoint).exists():
+            raise NotMade(f"{Path(checkpoint).name} is gone; its run keeps the newest ones")
         wanted = None if checkpoint is None else _identity(Path(checkpoint))
         if wanted != self._weights_of:
             self._weights_of = ("", 0, 0)  # true of nothing, while the weights are being replaced
