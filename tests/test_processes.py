@@ -10,6 +10,7 @@ import cufft_harness
 import pytest
 from cufft_harness import processes
 from cufft_harness.driver.report import probe_driver
+from cufft_harness.errors import UserError
 
 MODULES = ("cufft_harness.driver.child", "cufft_harness.probes.child", "cufft_harness.sampling")
 
@@ -64,3 +65,17 @@ def test_a_child_keeps_the_paths_that_were_meant(tmp_path: Path):
     """PYTHONPATH is how clusters name their packages: what is in it stays."""
     env = processes.python_environment({"PYTHONPATH": f":{tmp_path}::/else/where", "PYTHONWARNINGS": "error", "A": "1"})
     assert env == {"PYTHONPATH": f"{tmp_path}:/else/where", "A": "1"}
+
+
+def test_a_child_starts_where_the_current_directory_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """It starts in the root: oneMKL, for one, ends a process without a directory; `train` itself says it in a line."""
+    from cufft_harness.cli import extra
+
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    finished = processes.run([sys.executable, "-c", "import os; print(os.getcwd())"], timeout_s=20)
+    assert finished.stdout == "/\n"
+    with pytest.raises(UserError, match="the current directory has been removed"), extra("train"):
+        pass

@@ -82,10 +82,23 @@ def start(
     stdout: int | None = subprocess.PIPE,
     stderr: int | None = subprocess.PIPE,
 ) -> subprocess.Popen[bytes]:
-    """Start `command` (a list, never a shell string) as the leader of a new session and process group."""
+    """Start `command` (a list, never a shell string) as the leader of a new session and process group.
+
+    Where the current directory has been removed, `cwd` is the root: libraries of numbers end a process that has none.
+    """
+    if cwd is None and not has_directory():
+        cwd = Path(os.sep)
     return subprocess.Popen(
         list(command), env=env, cwd=cwd, stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True
     )
+
+
+def has_directory() -> bool:
+    """Whether the current directory is still there."""
+    try:
+        return bool(os.getcwd())  # noqa: PTH109 - pathlib asks this, too
+    except FileNotFoundError:
+        return False
 
 
 def end(process: subprocess.Popen[bytes], grace_s: float = 2.0) -> bool:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import click
 
 from cufft_harness.errors import MachineError, UserError
+from cufft_harness.processes import has_directory
 
 
 @contextmanager
@@ -17,7 +18,10 @@ def extra(name: str) -> Iterator[None]:
 
     Raises:
         MachineError: one of them is not installed, or two of them do not fit together.
+        UserError: the current directory is gone, without which some of them cannot be imported.
     """
+    if not has_directory():
+        raise UserError("the current directory has been removed.", "Change to one that is there, `cd ~` say.")
     from cufft_harness.doctor.packages import Harm, misfits, read_installed
 
     for misfit in misfits(read_installed()) if name == "train" else ():
