@@ -19,7 +19,8 @@ from cufft_harness.checkpoints import BEST, INTERRUPTED, CheckpointFolder, load
 from cufft_harness.files import read_json_lines
 from cufft_harness.sampling.artefacts import BrokenSample, SampleFolder, examine
 
-from repro.kills.children import ended, fork, strays, train
+from repro.kills.children import ended, fork, kill, strays, train
+from repro.kills.load import Broken
 from repro.kills.troubles import Harm
 
 EPOCHS = 24
@@ -188,7 +189,12 @@ def _live(
         struck = 1
     else:
         pid = fork(train(command, lambda: inside(output)), log)
-        struck = trouble.outside(pid, output, rng)
+        try:
+            struck = trouble.outside(pid, output, rng)
+        except Broken as promise:
+            result.wrong.append(f"{trouble.name}: {promise}")
+            kill(pid, signal.SIGTERM)
+            struck = 1
     status = ended(pid, LIFE_LIMIT)
     if status is None:
         result.wrong.append(f"{trouble.name}: still running after {LIFE_LIMIT:.0f} s")

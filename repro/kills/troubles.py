@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from repro.kills import load
 from repro.kills.children import children_of, is_alive, kill, limit_files_to
 
 T = TypeVar("T")
@@ -257,6 +258,7 @@ def _vanishing(pid: int, output: Path, rng: random.Random) -> int:
 
 
 KILLED = (-signal.SIGKILL,)
+TERMINATED = (128 + signal.SIGTERM, -signal.SIGTERM)
 # A signal that comes before the run has begun simply ends it, as it ends any program: there is nothing to save yet.
 STOPPED = (1, 2, 128 + signal.SIGTERM, -signal.SIGTERM)
 TROUBLES = (
@@ -281,7 +283,7 @@ TROUBLES = (
         KILLED,
         _kill_inside("cufft_harness.sampling.supervisor", "append_json_line", "half"),
     ),
-    Harm("SIGTERM", (128 + signal.SIGTERM, -signal.SIGTERM), outside=_signals(signal.SIGTERM)),
+    Harm("SIGTERM", TERMINATED, outside=_signals(signal.SIGTERM)),
     Harm("SIGHUP", (128 + signal.SIGHUP, -signal.SIGHUP), outside=_signals(signal.SIGHUP)),
     Harm("Ctrl-C twice", (128 + signal.SIGINT, -signal.SIGINT), outside=_signals(signal.SIGINT, signal.SIGINT)),
     Harm("the terminal is gone", (128 + signal.SIGHUP, -signal.SIGHUP), terminal=True),
@@ -289,11 +291,25 @@ TROUBLES = (
     Harm("files limited in size, then SIGKILL", (*STOPPED, *KILLED), _file_limit, _kill_trainer, storage=True),
     Harm(
         "the disk is slow, then SIGTERM",
-        (128 + signal.SIGTERM, -signal.SIGTERM),
+        TERMINATED,
         _slow_disk,
         _signals(signal.SIGTERM),
         storage=True,
         remark="each fsync takes 0.3 to 1 s longer, each checkpoint twice that; acted out in the process",
+    ),
+    Harm(
+        "others use the processors",
+        TERMINATED,
+        outside=load.crowd,
+        remark=f"{load.LOOPS_A_CORE} busy loops a core at normal priority, until a sample is made",
+    ),
+    Harm("the worker is paused", TERMINATED, outside=load.pause_worker),
+    Harm("the trainer is paused", TERMINATED, outside=load.pause_trainer),
+    Harm(
+        "memory runs out",
+        KILLED,
+        outside=load.run_out_of_memory,
+        remark="a control group's limit, until the system kills one of both; it has to be the worker",
     ),
     Harm("the disk is full", STOPPED, outside=_fill_disk, storage=True, disk=True),
     Harm("a folder turns read-only", STOPPED, outside=_read_only, storage=True, disk=True),

@@ -13,7 +13,7 @@ from click.core import ParameterSource
 from cufft_harness.cli import extra, refuse_windows, say_loading
 from cufft_harness.cli.screen import Screen
 from cufft_harness.errors import UserError
-from cufft_harness.files import expanded
+from cufft_harness.files import expanded, make_folder
 from cufft_harness.kinds import Language, PathName
 from cufft_harness.languages import SENTENCES
 
@@ -176,7 +176,7 @@ def _locked(folder: Path) -> Iterator[None]:
     """
     from cufft_harness.training.lock import output_lock
 
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     run = folder.resolve().parent
     with ExitStack() as stack:
         if folder.resolve().name == "samples" and (run / "checkpoints").is_dir():
