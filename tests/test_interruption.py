@@ -13,7 +13,7 @@ import pytest
 from cufft_harness.files import read_json_lines
 from cufft_harness.training.run import train
 from cufft_harness.training.settings import Settings
-from cufft_harness.training.stop import StopRequest
+from cufft_harness.training.stop import Interrupted, StopRequest
 from TTS.tts.models.xtts import Xtts
 
 
@@ -98,3 +98,23 @@ def test_a_run_that_stands_aside_for_a_sample_can_be_stopped(short_run: dict[str
     lines = read_json_lines(tmp_path / "samples" / "manifest.jsonl")
     assert lines[0]["epoch"] == 1
     assert {line["outcome"] for line in lines} == {"dropped"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_one_signal_ends_a_start(
+    short_run: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+):
+    """While the model loads there is nothing to save: the run leaves, though coqui takes the signal for an error."""
+    load, calls = Xtts.load_state_dict, []
+
+    def interrupted(*arguments: Any, **named: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 1:
+            os.kill(os.getpid(), number)
+        return load(*arguments, **named)
+
+    monkeypatch.setattr(Xtts, "load_state_dict", interrupted)
+    with pytest.raises(Interrupted) as caught:
+        train(Settings(**{**short_run, "output": tmp_path}))
+    assert caught.value.exit_code == 128 + number
+    assert not (tmp_path / "checkpoints").exists()

@@ -30,6 +30,12 @@ class Placement:
         return self.tier.value if self.tier is Tier.CPU else f"{self.tier.value} on {self.device}"
 
 
+WORKING_MEMORY = 512 << 20
+"""Bytes wanted on a GPU besides the model's own: activations, the key-value cache, FFT plans and workspaces."""
+CUDA_CONTEXT = 512 << 20
+"""Bytes that a process which uses a GPU takes there for itself, so long as it has not begun to."""
+
+
 def placements(accelerator: str | None) -> tuple[Placement, ...]:
     """All placements there are, best first; `accelerator` is None on a machine without one."""
     cpu = Placement(Tier.CPU, "cpu")

@@ -83,14 +83,15 @@ def app(ctx: click.Context, debug: bool) -> None:
 
 def main() -> None:
     """Run the command line; every foreseen error is one line on stderr and an exit code."""
+    _replace_closed_streams()
     try:
         status = app(prog_name="cufft-harness", standalone_mode=False)
     except click.ClickException as error:  # wrong use
         message = error.format_message().rstrip(".")
         end = "" if message.endswith("?") else "."
         _leave(f"{message}{end} Try `{_command_meant()} --help`.", error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        _leave("interrupted", 130)
+    except (KeyboardInterrupt, click.Abort) as error:
+        _leave("interrupted", getattr(error, "exit_code", 130))  # a run that was ended by another signal says which
     except (HarnessError, OSError) as error:  # OSError: the disk is full, read-only, gone
         if os.environ.get("CUFFT_HARNESS_DEBUG", "0") not in ("", "0"):
             raise
@@ -98,6 +99,21 @@ def main() -> None:
             _leave(" ".join(filter(None, [error.message, error.advice])), error.exit_code)
         _leave(f"{error}.", 1)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _replace_closed_streams() -> None:
+    """Give a process that was started without stdin, stdout or stderr (`2>&-`) some that lead nowhere.
+
+    Python has None in their place; and the next file that is opened would get their number, and whatever a library
+    prints there, in the middle of a checkpoint.
+    """
+    descriptor = os.open(os.devnull, os.O_RDWR)
+    while descriptor <= 2:
+        descriptor = os.dup(descriptor)
+    os.close(descriptor)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 - for good
 
 
 def _command_meant() -> str:

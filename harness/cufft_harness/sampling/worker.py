@@ -21,16 +21,13 @@ from cufft_harness.probes.stft import check_stft
 from cufft_harness.sampling import injection as rehearsal
 from cufft_harness.sampling.artefacts import SAMPLE_RATE
 from cufft_harness.sampling.protocol import Answer, Request, Stage
-from cufft_harness.tiers import Placement, Tier
+from cufft_harness.tiers import WORKING_MEMORY, Placement, Tier
 from cufft_harness.weights import weights_digest
 from cufft_harness.xtts import Xtts, decode, speech
 from cufft_harness.xtts.directory import ModelDirectory, gpt_state, load, replace_gpt
 
 if TYPE_CHECKING:
     from TTS.tts.models.xtts import Xtts
-
-MEMORY_TO_SPARE = 512 << 20
-"""Free bytes wanted on a GPU besides the model's own: activations, the key-value cache, FFT plans and workspaces."""
 
 
 class NotMade(RuntimeError):
@@ -105,7 +102,7 @@ class Worker:
         """Refuse a GPU that cannot hold the model; better one tier down than an error halfway."""
         if not placement.device.startswith("cuda") or self.model.device.type == "cuda":
             return
-        needed = sum(t.numel() * t.element_size() for t in self.model.state_dict().values()) + MEMORY_TO_SPARE
+        needed = sum(t.numel() * t.element_size() for t in self.model.state_dict().values()) + WORKING_MEMORY
         free, _total = torch.cuda.mem_get_info(placement.device)
         if free < needed:
             raise NotMade(f"{free >> 20} MiB free on {placement.device}, {needed >> 20} MiB needed")

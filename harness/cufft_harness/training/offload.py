@@ -10,8 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-WORKING_MEMORY = 1 << 30
-"""Bytes the sampler wants besides the model: its CUDA context, activations, key-value cache, FFT workspaces."""
+from cufft_harness.tiers import CUDA_CONTEXT, WORKING_MEMORY
 
 
 def both_fit(device: torch.device, model_file: Path) -> bool:
@@ -24,7 +23,7 @@ def both_fit(device: torch.device, model_file: Path) -> bool:
     if device.type != "cuda":
         return True
     free, _total = torch.cuda.mem_get_info(device)
-    return free >= model_file.stat().st_size + WORKING_MEMORY
+    return free >= model_file.stat().st_size + CUDA_CONTEXT + WORKING_MEMORY
 
 
 @contextmanager

@@ -52,7 +52,7 @@ def run(settings: Settings) -> Generator[Event, None, None]:
         lock = stack.enter_context(output_lock(output)) if accelerator.is_main_process else None
         display = stack.enter_context(Display(output, accelerator.is_main_process))
         stop = stack.enter_context(StopRequest())
-        with accelerator.main_process_first():
+        with stop.at_once(), accelerator.main_process_first():
             prepared = prepare(settings, output, accelerator.device, display, accelerator.is_main_process)
         still_held = lock.check if lock else _nothing_held
         folder = CheckpointFolder(output / "checkpoints", still_held=still_held)

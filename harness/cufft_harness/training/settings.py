@@ -230,6 +230,8 @@ class Settings:
             raise UserError(f"{problem}.")
 
     def _contradiction(self) -> str:
+        if any("\ud800" <= one <= "\udfff" for one in str(self.output)):
+            return "setting `output`: its name is not UTF-8, and not all that is written there can be called so"
         if not all(text.strip() for text in self.sample_text):
             return "setting `sample_text`: must not be blank"
         if problem := mismatch(self.sample_text, self.sample_language):

@@ -1,12 +1,25 @@
-"""Ctrl-C, SIGTERM, a closed terminal: note the wish, finish the step, save, leave. A second Ctrl-C ends at once."""
+"""Ctrl-C, SIGTERM, a closed terminal: note the wish, finish the step, save, leave. A second Ctrl-C ends at once.
+
+Before the first step there is nothing to save, and a start may take long: there the first signal ends it.
+"""
 
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal ended the start of a run; `exit_code` is what a shell expects then."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__()
+        self.exit_code = exit_code
 
 
 class StopRequest:
@@ -20,6 +33,7 @@ class StopRequest:
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
         self._insisted = False
+        self._starting = False
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> StopRequest:
@@ -36,6 +50,25 @@ class StopRequest:
         if self._insisted and isinstance(error, Exception):
             raise KeyboardInterrupt from error
 
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Within this `with` the first signal ends what is done.
+
+        Raises:
+            Interrupted: there was a signal; also where a library took it for an error of its own, or went on.
+        """
+        self._starting = True
+        try:
+            yield
+        except Exception as error:
+            if self.signal is not None:
+                raise Interrupted(self.exit_code) from error
+            raise
+        finally:
+            self._starting = False
+        if self.signal is not None:
+            raise Interrupted(self.exit_code)
+
     @property
     def wanted(self) -> bool:
         """Somebody asked the run to stop."""
@@ -51,3 +84,5 @@ class StopRequest:
             self._insisted = True
             raise KeyboardInterrupt
         self.signal = signal.Signals(number)
+        if self._starting:
+            raise Interrupted(self.exit_code)

@@ -8,7 +8,7 @@ from pathlib import Path
 from TTS.utils.manage import ModelManager
 
 from cufft_harness.errors import MachineError, UserError
-from cufft_harness.files import expanded
+from cufft_harness.files import expanded, write_atomically
 from cufft_harness.model_files import TINY, check_model
 from cufft_harness.xtts import tiny
 from cufft_harness.xtts.directory import ModelDirectory
@@ -68,5 +68,5 @@ class Agreed(ModelManager):  # type: ignore[misc]
     def ask_tos(model_full_path: Path) -> bool:
         """Note the agreement beside the model; nothing is asked again."""
         note = Path(model_full_path) / "tos_agreed.txt"
-        note.write_text("I have read, understood and agreed to the Terms and Conditions.", encoding="utf-8")
+        write_atomically(note, "I have read, understood and agreed to the Terms and Conditions.")
         return True
