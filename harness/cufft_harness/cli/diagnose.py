@@ -29,6 +29,7 @@ def command(log: str, as_json: bool, as_markdown: bool) -> int:
     from cufft_harness.diagnosis.from_text import read_log
     from cufft_harness.diagnosis.log_input import open_log, read
     from cufft_harness.diagnosis.rules import UNDETERMINED, rank
+    from cufft_harness.redaction import Redaction
 
     if log == "-" and sys.stdin.isatty():
         click.echo("Paste the log, then press Ctrl-D on an empty line.", err=True)
@@ -41,7 +42,7 @@ def command(log: str, as_json: bool, as_markdown: bool) -> int:
 
         click.echo(json.dumps(render.as_dict(findings, evidence), indent=2, ensure_ascii=True))
     elif as_markdown:
-        click.echo(render.markdown(findings, evidence))
+        click.echo(Redaction.of_this_machine().text(render.markdown(findings, evidence)))
     else:
         from rich.console import Console
 

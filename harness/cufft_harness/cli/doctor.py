@@ -78,8 +78,9 @@ def command(
         click.echo(json.dumps(to_json(examination), indent=2))
     elif as_markdown:
         from cufft_harness.doctor.report import markdown
+        from cufft_harness.redaction import Redaction
 
-        click.echo(markdown(examination))
+        click.echo(Redaction.of_this_machine().text(markdown(examination)))
     else:
         from rich.console import Console
 
@@ -92,6 +93,12 @@ def command(
     if issue is not None:
         written = write_issue(examination, issue)
         click.echo(f"written: {', '.join(map(str, written))}", err=True)
+        names = [path.name for path in written]
+        click.echo(
+            f"Home, user, host and private paths were taken out; look through {', '.join(names[:-1])} and {names[-1]} "
+            "before you publish them.",
+            err=True,
+        )
     return examination.status.exit_code
 
 

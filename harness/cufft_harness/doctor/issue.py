@@ -9,7 +9,9 @@ from string import Template
 from cufft_harness.doctor.examination import Examination
 from cufft_harness.doctor.report import as_json, markdown
 from cufft_harness.errors import MachineError, UserError
+from cufft_harness.files import make_folder, write_atomically
 from cufft_harness.probes.shapes import ALL_SHAPES, XTTS_SHAPES, StftShape
+from cufft_harness.redaction import Redaction
 
 _SCRIPT = Template('''\
 """Self-contained: `python repro.py` runs one torch.stft twice on $device and compares it with float64 on the CPU.
@@ -63,22 +65,23 @@ def refuse_unfit(folder: Path) -> None:
 
 
 def write_issue(examination: Examination, folder: Path) -> list[Path]:
-    """Write issue.md, environment.json and repro.py into `folder`.
+    """Write issue.md, environment.json and repro.py into `folder`, without home, user and host.
 
     Raises:
         UserError: the folder exists and is not empty; nothing was written.
         MachineError: it cannot be written.
     """
     refuse_unfit(folder)
+    private = Redaction.of_this_machine()
     files = {
-        "issue.md": _body(examination),
-        "environment.json": json.dumps(as_json(examination), indent=2) + "\n",
-        "repro.py": repro_script(examination),
+        "issue.md": _body(examination, private),
+        "environment.json": json.dumps(private.everywhere(as_json(examination)), indent=2) + "\n",
+        "repro.py": repro_script(examination),  # shapes and a device alone
     }
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         for name, text in files.items():
-            (folder / name).write_text(text, encoding="utf-8")
+            write_atomically(folder / name, text)
     except OSError as error:
         raise MachineError(f"{str(folder)!r} cannot be written: {error.strerror}.") from error
     return [folder / name for name in files]
@@ -103,9 +106,9 @@ def _failing_shape(examination: Examination) -> StftShape:
     return next((shape for shape in ALL_SHAPES if stft and shape.name == stft.case), XTTS_SHAPES[0])
 
 
-def _body(examination: Examination) -> str:
+def _body(examination: Examination, private: Redaction) -> str:
     return (
-        markdown(examination)
+        private.text(markdown(examination))
         + "\n\n`repro.py` shows the failure without any other package: `python repro.py`.\n"
-        + "`environment.json` holds all versions, libraries and variables; look through it before you publish it.\n"
+        + "`environment.json` holds all versions, libraries and variables.\n"
     )
