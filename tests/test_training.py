@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import threading
@@ -233,6 +234,36 @@ def test_lora_trains_adapters_and_saves_plain_weights(short_run: dict[str, Any],
     with pytest.raises(UserError, match="lora_rank 4"):
         run(short_run, tmp_path, num_epochs=2)
     assert run(short_run, tmp_path, lora_rank=4, num_epochs=2) == 0
+
+
+def test_checkpoints_of_weights_alone(short_run: dict[str, Any], uninterrupted: Path, tmp_path: Path):
+    """A third of the size, the same weights; a run goes on from one, and says that the optimizer begins anew."""
+    light = {"checkpoint_content": "weights"}
+    assert run(short_run, tmp_path, **light) == 0
+    assert final(tmp_path).weights_sha256 == final(uninterrupted).weights_sha256
+    name = "checkpoints/checkpoint_epoch_2.pt"
+    assert (tmp_path / name).stat().st_size < 0.4 * (uninterrupted / name).stat().st_size
+    assert run(short_run, tmp_path, num_epochs=3, **light) == 0
+    log = (tmp_path / "train.log").read_text()
+    assert "the optimizer begins anew" in log
+    assert len(losses(tmp_path)) == 3
+
+
+def test_the_room_that_checkpoints_take_is_said_first(short_run: dict[str, Any], uninterrupted: Path):
+    """Up to six with the defaults, and the size is right to a tenth."""
+    line = next(one for one in (uninterrupted / "train.log").read_text().splitlines() if "checkpoints: up to" in one)
+    said = re.search(r"up to (\d) of ([\d.]+) MB", line)
+    assert said is not None
+    assert said[1] == "6"
+    size = (uninterrupted / "checkpoints" / "checkpoint_epoch_2.pt").stat().st_size / 1e6
+    assert float(said[2]) == pytest.approx(size, rel=0.1)
+
+
+def test_gradient_checkpointing_changes_no_number(short_run: dict[str, Any], uninterrupted: Path, tmp_path: Path):
+    """Activations are computed again with the dropout of the first time: losses and weights are bit-equal."""
+    assert run(short_run, tmp_path, gradient_checkpointing=True) == 0
+    assert losses(tmp_path) == losses(uninterrupted)
+    assert final(tmp_path).weights_sha256 == final(uninterrupted).weights_sha256
 
 
 def test_accumulated_gradients_update_once_a_group(short_run: dict[str, Any], tmp_path: Path):

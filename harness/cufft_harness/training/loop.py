@@ -97,6 +97,15 @@ class Trainer:
         """What each epoch came to."""
         return self._history
 
+    @property
+    def checkpoint_bytes(self) -> int:
+        """About how large an epoch's checkpoint is: the plain weights and, unless left out, the optimizer's state."""
+        plain = self._plain_model.gpt.state_dict()
+        weights: int = sum(one.numel() * one.element_size() for name, one in plain.items() if ".lora_" not in name)
+        trained: int = sum(one.numel() for group in self.optimizer.param_groups for one in group["params"])
+        each = 2 if self.settings.optimizer == "adamw8bit" else 8  # two moments of a byte, or of a float
+        return weights + (trained * each if self.settings.checkpoint_content == "full" else 0)
+
     def resume(self) -> list[str]:
         """Go on from the newest valid checkpoint, if there is one; gives what the user should know of it.
 
@@ -119,6 +128,8 @@ class Trainer:
         if self._position.batch:
             where = f"in epoch {self._position.epoch} after batch {self._position.batch} of {len(self.data.train)}"
         notes = [f"resuming {where}, from {path.name}"]
+        if not checkpoint.optimizer:
+            notes.append("note: it holds weights alone, so the optimizer begins anew")
         if checkpoint.processes != self.accelerator.num_processes:
             notes.append(
                 f"note: {self.accelerator.num_processes} processes train from here on, {checkpoint.processes} did "
@@ -274,11 +285,13 @@ class Trainer:
     def _checkpoint(self, running: list[float], states: random_states.States) -> Checkpoint:
         gpt = self._plain_model.gpt
         plain = adapters.merged_state(gpt)
+        # what an unfinished epoch left is there to go on from and nothing else
+        full = self.settings.checkpoint_content == "full" or self._position.batch > 0
         scaler = self.accelerator.scaler
         return Checkpoint(
             gpt=plain,
             adapters=adapters.adapter_state(gpt),
-            optimizer=self.optimizer.state_dict(),
+            optimizer=self.optimizer.state_dict() if full else {},
             scheduler={"decay_epochs": self._rate.decay_epochs},
             scaler={} if scaler is None else scaler.state_dict(),
             rng=states,
@@ -330,10 +343,11 @@ class Trainer:
             gpt.load_state_dict(checkpoint.adapters, strict=False)
         else:
             gpt.load_state_dict(checkpoint.gpt)
-        # Rates and the like are what the settings say now. The state is copied: PyTorch takes the tensors themselves,
-        # and theirs would lie in the checkpoint's file for the whole run.
-        state = copy.deepcopy(checkpoint.optimizer["state"])
-        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": state})
+        if checkpoint.optimizer:
+            # Rates and the like are what the settings say now. The state is copied: PyTorch takes the tensors
+            # themselves, and theirs would lie in the checkpoint's file for the whole run.
+            state = copy.deepcopy(checkpoint.optimizer["state"])
+            self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": state})
         if self.settings.lr_decay_epochs is None:
             decay_epochs = checkpoint.scheduler.get("decay_epochs", self._rate.decay_epochs)
             self._rate = LearningRate(self.settings, decay_epochs)

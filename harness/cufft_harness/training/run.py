@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Generator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -62,6 +63,7 @@ def run(settings: Settings) -> Generator[Event, None, None]:
             stack.callback(samples.close)
         model, data = prepared.training_model, prepared.data
         trainer = Trainer(settings, accelerator, model, data, folder, prepared.model.fingerprint(), stop)
+        display.say(_room_needed(trainer))
         _resume(trainer, samples, display)
         reporter = Reporter(settings, display, accelerator.device)
         for event in trainer.run():
@@ -103,6 +105,24 @@ def _make_writable(output: Path) -> None:
         raise UserError(f"cannot make the output directory {output}: {error.strerror}.") from error
     if not os.access(output, os.W_OK):
         raise UserError(f"the output directory {output} is not writable.", "Give another --output.")
+
+
+def _room_needed(trainer: Trainer) -> str:
+    """What checkpoints will take of the disk, and what is free there."""
+    settings = trainer.settings
+    # those kept, the best one, one of an unfinished epoch, and the one being written while the others are still there
+    files = settings.keep_checkpoints + 3
+    if settings.keep_checkpoints == 0:
+        files = settings.num_epochs // settings.save_every_n_epochs + 2
+    each, free = trainer.checkpoint_bytes, shutil.disk_usage(trainer.folder.folder).free
+    line = f"checkpoints: up to {files} of {_size(each)}, {_size(files * each)} in all; {_size(free)} are free"
+    if files * each > free:
+        line += ". That is too little: --keep-checkpoints 1, --no-save-best or --checkpoint-content weights need less"
+    return line
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
 
 
 def _resume(trainer: Trainer, samples: RunSamples | None, display: Display) -> None:

@@ -163,6 +163,9 @@ class Settings:
     save_every_n_epochs: int = _checkpoints(1, "Epochs between checkpoints.", bare=True, at_least=1)
     save_best: bool = _checkpoints(True, "Save, and sample, each new best epoch besides.")
     keep_checkpoints: int = _checkpoints(3, "Newest checkpoints to keep besides the best; 0 keeps all.", at_least=0)
+    checkpoint_content: Literal["full", "weights"] = _checkpoints(
+        "full", "weights: a third of the size; a run goes on from such a one with a new optimizer, not bit for bit."
+    )
     resume: bool = _checkpoints(True, "Go on from the newest valid checkpoint in the output directory.")
 
     samples: bool = _samples(True, "Synthesize a sample after each saved epoch and each best one.")
