@@ -182,3 +182,14 @@ def test_each_sample_language_brings_its_sentence():
     """Several languages without a text: a sentence in each."""
     found = read_settings({"sample_language": ("pt", "de")})
     assert found.sample_text == (SENTENCES["pt"], SENTENCES["de"])
+
+
+def test_what_a_checkpoint_keeps_holds_from_any_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A relative --model, --data or --sample-reference is found again by `sample`, run from elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    settings = Settings(model="models/mine", data=Path("data"), sample_reference=(Path("a.wav"), Path("/b.wav")))
+    kept = settings.kept()
+    assert (kept["model"], kept["data"]) == (str(tmp_path / "models" / "mine"), str(tmp_path / "data"))
+    assert kept["sample_reference"] == [str(tmp_path / "a.wav"), "/b.wav"]
+    assert Settings().kept()["model"] == "tiny"
+    assert Settings(**kept).kept() == kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from cufft_harness.errors import UserError
@@ -11,11 +12,12 @@ TINY = "tiny"
 LISTED = "tts_models/multilingual/multi-dataset/xtts_v2"
 REQUIRED = ("model.pth", "config.json", "vocab.json", "dvae.pth", "mel_stats.pth")
 # The text that lies in place of a large file after a `git clone` without Git LFS.
+_SAVED = {kind: re.compile(rf"{kind}_(\d+)\.pth") for kind in ("best_model", "checkpoint")}
 _POINTER = b"version https://git-lfs"
 
 
 def check_model(name: str) -> None:
-    """Check that a `--model` can be meant: `tiny`, TTS's listed name, or a whole directory.
+    """Check that a `--model` can be meant: `tiny`, TTS's listed name, a whole directory, a checkpoint of coqui's.
 
     Raises:
         UserError: it cannot; says what is missing.
@@ -23,8 +25,28 @@ def check_model(name: str) -> None:
     if name.startswith("tts_models/"):
         if name != LISTED:
             raise UserError(f"{name} is not a model this program trains.", f"Use {LISTED}, a directory, or `tiny`.")
-    elif name != TINY:
+    elif name != TINY and coqui_checkpoint(expanded(Path(name))) is None:
         check_directory(expanded(Path(name)))
+
+
+def is_model(path: Path) -> bool:
+    """Whether a path is a model by itself: an XTTS-v2 directory, or what coqui's trainer left."""
+    return (path / "model.pth").is_file() or coqui_checkpoint(path) is not None
+
+
+def coqui_checkpoint(path: Path) -> Path | None:
+    """The file of coqui's trainer that a path means: itself, or the best one, else the newest, of its run directory."""
+    if path.is_file() and path.suffix == ".pth":
+        return path
+    if (path / "model.pth").exists():
+        return None
+    for kind in ("best_model", "checkpoint"):
+        numbered = [(int(found[1]), file) for file in path.glob("*.pth") if (found := _SAVED[kind].match(file.name))]
+        if (path / f"{kind}.pth").is_file():
+            return path / f"{kind}.pth"
+        if numbered:
+            return max(numbered)[1]
+    return None
 
 
 def check_directory(path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     "--checkpoint",
     type=PathName(),
     required=True,
-    help="A checkpoint, or the output directory of a run: then all of its.",
+    help="A checkpoint, or the output directory of a run: then all of its. Or a model: an XTTS-v2 directory, or a run "
+    "directory or best_model.pth of coqui's trainer.",
 )
 @click.option(
     "--text",
@@ -70,6 +72,7 @@ if TYPE_CHECKING:
     type=PathName(),
     help="Write the checkpoint, of a run the best one, as a model directory for stock TTS here, instead of sampling.",
 )
+@click.option("--half", is_flag=True, help="With --export: write float16, half the size.")
 def command(
     checkpoint: Path,
     text: tuple[str, ...],
@@ -83,6 +86,7 @@ def command(
     time_limit: float,
     fast: bool | None,
     export: Path | None,
+    half: bool,
 ) -> int:
     """Make samples from the checkpoints of a run, after the fact.
 
@@ -96,19 +100,26 @@ def command(
         say_loading()
         from cufft_harness.sampling import offline
         from cufft_harness.sampling.orders import Spec
+        from cufft_harness.training.settings import Settings
         from cufft_harness.xtts.registry import resolve
 
-    found = offline.find(checkpoint, best=export is not None)
-    base = resolve(model or found.setting("model", str), found.output)
+    of_model = Settings(model=str(checkpoint)).kept()
+    found = offline.find(checkpoint, best=export is not None, of_model=of_model)
+    name = model or found.setting("model", str)
+    folder = expanded(output) if output else found.output / "samples-later"
     if export is not None:
-        return _export(found, base, export)
+        with ExitStack() as stack:
+            # what coqui's trainer left is made into a directory first; of a run, that is there already
+            nearby = TemporaryDirectory(prefix=f".{export.name}-", dir=_made(expanded(export).parent))
+            work = Path(stack.enter_context(nearby)) if found.checkpoints == [None] else found.output
+            return _export(found, resolve(name, work), export, reference, language, half)
+    base = resolve(name, folder if found.checkpoints == [None] else found.output)
     spec = Spec(
         seed=found.setting("sample_seed", int) if seed is None else seed,
         max_seconds=max_seconds or found.setting("sample_max_seconds", int, float),
         time_limit=time_limit,
         fast=found.setting("sample_fast", bool) if fast is None else fast,
     )
-    folder = expanded(output) if output else found.output / "samples-later"
     said = _utterances(text, language, reference, found)
     with _locked(folder), Screen() as screen:
         offline.speak(found, base.path, said, folder, spec, device, screen.tell)
@@ -116,7 +127,12 @@ def command(
     return 0
 
 
-_ALSO_WITH_EXPORT = {"checkpoint", "model", "export"}
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+_ALSO_WITH_EXPORT = {"checkpoint", "model", "export", "reference", "language", "half"}
 
 
 def _only_export(target: Path) -> None:
@@ -201,25 +217,43 @@ def _utterances(
     return utterances(texts, languages or of_run[1], voices)
 
 
-def _voices(found: Found) -> tuple[Path, ...]:
-    """The clips that the run's own samples were spoken after."""
+def _named_clips(found: Found) -> tuple[Path, ...]:
+    """The clips that the run's own samples were spoken after, whether they are still there or not."""
     kept = sorted((found.output / "samples").glob("epoch_*_reference.wav"))[:1]
     named = () if found.settings.get("sample_reference") is None else found.several("sample_reference")
-    clips = tuple(expanded(Path(clip)) for clip in named or kept)
+    return tuple(expanded(Path(clip)) for clip in named or kept)
+
+
+def _voices(found: Found) -> tuple[Path, ...]:
+    """The clips that the run's own samples were spoken after."""
+    clips = _named_clips(found)
     if not clips:
-        raise UserError("the run kept no reference clip.", "Give --reference a clip of the voice to use.")
+        what = "a model has no voice of its own" if found.checkpoints == [None] else "the run kept no reference clip"
+        raise UserError(f"{what}.", "Give --reference a clip of the voice to use.")
     for clip in clips:
         if not clip.is_file():
             raise UserError(f"the run's reference clip {clip} is gone.", "Give --reference a clip of the voice to use.")
     return clips
 
 
-def _export(found: Found, base: ModelDirectory, target: Path) -> int:
+def _export(
+    found: Found,
+    base: ModelDirectory,
+    target: Path,
+    references: tuple[Path, ...],
+    languages: tuple[str, ...],
+    half: bool,
+) -> int:
     from cufft_harness.checkpoints import load_for_sampling
     from cufft_harness.xtts.export import export
 
     [checkpoint] = found.checkpoints
-    export(base, load_for_sampling(checkpoint).gpt, expanded(target))
-    click.echo(f"exported {checkpoint}")
-    click.echo(f"{target} is a model directory; TTS loads it with Xtts.load_checkpoint(config, checkpoint_dir=...)")
+    gpt = load_for_sampling(checkpoint).gpt if checkpoint else None
+    clips = tuple(expanded(clip) for clip in references) or _named_clips(found)
+    clip = next((clip for clip in clips if clip.is_file()), None)
+    language = (languages or found.several("sample_language"))[0]
+    export(base, gpt, expanded(target), clip, language, half)
+    voice = f"with the voice of {clip}" if clip else "without a voice: --reference adds one"
+    click.echo(f"exported {checkpoint or base.path} {voice}")
+    click.echo(f"{target} is a model directory for coqui-tts; {target / 'README.md'} shows how to use it")
     return 0

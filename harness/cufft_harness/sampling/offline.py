@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import torch
 from cufft_harness.checkpoints import BEST, CheckpointFolder, load_for_sampling
 from cufft_harness.errors import MachineError, UserError
 from cufft_harness.files import expanded
+from cufft_harness.model_files import is_model
 from cufft_harness.sampling.artefacts import SampleFolder
 from cufft_harness.sampling.orders import Begun, Order, Record, Spec, Utterance
 from cufft_harness.sampling.status import Status
@@ -26,12 +27,12 @@ class Found:
     """What a user's path turned out to be.
 
     Attributes:
-        checkpoints: the files, oldest first; each was checked.
-        output: the run's output directory.
-        settings: those the run was trained with.
+        checkpoints: the files, oldest first; each was checked. None is the model itself, which no run has trained.
+        output: the run's output directory; for a model, the current one.
+        settings: those the run was trained with; for a model, the defaults.
     """
 
-    checkpoints: list[Path]
+    checkpoints: list[Path | None]
     output: Path
     settings: dict[str, Any]
 
@@ -62,17 +63,20 @@ class Found:
         return UserError(f"{self.checkpoints[-1]} is of no run of `cufft-harness train`: it has no {name}.")
 
 
-def find(path: Path, best: bool = False) -> Found:
-    """Understand a checkpoint, a run's output directory, or its `checkpoints` folder.
+def find(path: Path, best: bool = False, of_model: Mapping[str, Any] | None = None) -> Found:
+    """Understand a checkpoint, a run's output directory, its `checkpoints` folder, or a model of its own.
 
     Args:
         path: what the user named.
         best: of a run take the one best checkpoint; the newest where none is marked so.
+        of_model: settings for a model that no run has trained.
 
     Raises:
         UserError: there is no checkpoint, or one is not valid.
     """
     path = expanded(path)
+    if is_model(path):
+        return Found([None], Path.cwd(), dict(of_model or {}))
     files = [path]
     if path.is_dir():
         folder = CheckpointFolder(path / "checkpoints" if (path / "checkpoints").is_dir() else path, make=False)
@@ -84,7 +88,7 @@ def find(path: Path, best: bool = False) -> Found:
         if not files:
             raise UserError(f"no checkpoint in {path}.", "Give a checkpoint, or the output directory of a run.")
     settings = [load_for_sampling(file).settings for file in files]
-    return Found(files, files[0].resolve().parent.parent, settings[-1])
+    return Found([*files], files[0].resolve().parent.parent, settings[-1])
 
 
 def speak(
@@ -141,8 +145,10 @@ def speak(
     return records
 
 
-def _epoch(checkpoint: Path, otherwise: int) -> int:
-    """The epoch a checkpoint was taken after, for the sample's name."""
+def _epoch(checkpoint: Path | None, otherwise: int) -> int:
+    """The epoch a checkpoint was taken after, for the sample's name; 0 for a model that no run has trained."""
+    if checkpoint is None:
+        return 0
     named = re.search(r"epoch_(\d+)", checkpoint.name)
     if named:
         return int(named[1])

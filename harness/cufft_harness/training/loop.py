@@ -5,7 +5,6 @@ Whoever iterates over `Trainer.run` decides what follows from an event: a line o
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -27,7 +26,7 @@ from cufft_harness.training.events import (
     Event,
     Stepped,
 )
-from cufft_harness.training.optimization import LearningRate, make_optimizer
+from cufft_harness.training.optimization import LearningRate, load_state, make_optimizer
 from cufft_harness.training.settings import SHAPING, Settings
 from cufft_harness.training.stop import StopRequest
 from cufft_harness.training.verification import Verification
@@ -128,14 +127,14 @@ class Trainer:
         if self._position.batch:
             where = f"in epoch {self._position.epoch} after batch {self._position.batch} of {len(self.data.train)}"
         notes = [f"resuming {where}, from {path.name}"]
-        if not checkpoint.optimizer:
+        if not checkpoint.optimizer["state"]:
             notes.append("note: it holds weights alone, so the optimizer begins anew")
         if checkpoint.processes != self.accelerator.num_processes:
             notes.append(
                 f"note: {self.accelerator.num_processes} processes train from here on, {checkpoint.processes} did "
                 "until now; an update is made of as many times more or fewer batches"
             )
-        for name, value in self.settings.as_json().items():
+        for name, value in self.settings.kept().items():
             before = checkpoint.settings.get(name)
             if before != value and name in SHAPING and name in checkpoint.settings:
                 notes.append(f"note: {name} was {before} until now and is {value} from here on")
@@ -291,7 +290,7 @@ class Trainer:
         return Checkpoint(
             gpt=plain,
             adapters=adapters.adapter_state(gpt),
-            optimizer=self.optimizer.state_dict() if full else {},
+            optimizer=self.optimizer.state_dict() if full else {"state": {}},
             scheduler={"decay_epochs": self._rate.decay_epochs},
             scaler={} if scaler is None else scaler.state_dict(),
             rng=states,
@@ -299,7 +298,7 @@ class Trainer:
             running=running,
             history=self._history,
             best_validation=self._best,
-            settings=self.settings.as_json(),
+            settings=self.settings.kept(),
             model_fingerprint=self._fingerprint,
             weights_sha256=weights_digest(plain),
             processes=self.accelerator.num_processes,
@@ -343,11 +342,7 @@ class Trainer:
             gpt.load_state_dict(checkpoint.adapters, strict=False)
         else:
             gpt.load_state_dict(checkpoint.gpt)
-        if checkpoint.optimizer:
-            # Rates and the like are what the settings say now. The state is copied: PyTorch takes the tensors
-            # themselves, and theirs would lie in the checkpoint's file for the whole run.
-            state = copy.deepcopy(checkpoint.optimizer["state"])
-            self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": state})
+        load_state(self.optimizer, checkpoint.optimizer["state"])
         if self.settings.lr_decay_epochs is None:
             decay_epochs = checkpoint.scheduler.get("decay_epochs", self._rate.decay_epochs)
             self._rate = LearningRate(self.settings, decay_epochs)
@@ -365,7 +360,7 @@ class Trainer:
 
     def _validates_elsewhere(self, checkpoint: Checkpoint) -> bool:
         """Whether the run goes on with another data set, as the user said it may."""
-        return self.settings.continue_with and checkpoint.settings.get("data") != self.settings.as_json()["data"]
+        return self.settings.continue_with and checkpoint.settings.get("data") != self.settings.kept()["data"]
 
     def _must_stop(self) -> bool:
         """Whether any process was asked to stop: all have to leave at the same step."""

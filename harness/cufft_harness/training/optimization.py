@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +13,7 @@ from torch import nn
 
 from cufft_harness.errors import UserError
 from cufft_harness.training.settings import Settings
+from cufft_harness.weights import read_weights
 
 Groups = list[dict[str, Any]]
 
@@ -59,6 +62,37 @@ def parameter_groups(model: nn.Module, settings: Settings) -> Groups:
         for names, decay in ((weights, settings.weight_decay), (sorted(spared), 0.0))
         if names
     ]
+
+
+def load_state(optimizer: torch.optim.Optimizer, state: dict[int, Any]) -> None:
+    """Give an optimizer its moments back; rate, betas and decay stay those of the settings.
+
+    The state is copied: PyTorch takes the tensors themselves, and theirs would lie in a mapped file for the whole run.
+    """
+    optimizer.load_state_dict(optimizer.state_dict() | {"state": copy.deepcopy(state)})
+
+
+def take_over(optimizer: torch.optim.Optimizer, file: Path) -> str:
+    """Go on with the moments of coqui's optimizer, where they fit; says in a line whether they do.
+
+    Args:
+        optimizer: made for the same model by `make_optimizer`.
+        file: what `xtts.takeover` kept of coqui's checkpoint.
+    """
+    kept = read_weights(file)
+    state = kept["optimizer"]
+    parameters = [group["params"] for group in optimizer.param_groups]
+    numbers = [group["params"] for group in state["param_groups"]]
+    shapes = {number: moments["exp_avg"].shape for number, moments in state["state"].items()}
+    fits = [*map(len, parameters)] == [*map(len, numbers)] and all(
+        shapes.get(number, parameter.shape) == parameter.shape
+        for group, names in zip(parameters, numbers, strict=True)
+        for parameter, number in zip(group, names, strict=True)
+    )
+    if not fits:
+        return "coqui's optimizer does not fit these settings (LoRA, --weight-decay-on): ours begins anew"
+    load_state(optimizer, state["state"])
+    return f"the optimizer goes on where coqui's was after {kept['step']} steps"
 
 
 @dataclass(frozen=True)

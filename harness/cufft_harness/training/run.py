@@ -18,11 +18,13 @@ from cufft_harness.training.display import Display
 from cufft_harness.training.events import CheckpointVerified, Ended, Event
 from cufft_harness.training.lock import output_lock
 from cufft_harness.training.loop import Trainer
+from cufft_harness.training.optimization import take_over
 from cufft_harness.training.prepare import prepare
 from cufft_harness.training.reporter import Reporter
 from cufft_harness.training.samples import RunSamples
 from cufft_harness.training.settings import Settings
 from cufft_harness.training.stop import StopRequest
+from cufft_harness.xtts.takeover import OPTIMIZER
 
 
 def train(settings: Settings) -> int:
@@ -64,7 +66,7 @@ def run(settings: Settings) -> Generator[Event, None, None]:
         model, data = prepared.training_model, prepared.data
         trainer = Trainer(settings, accelerator, model, data, folder, prepared.model.fingerprint(), stop)
         display.say(_room_needed(trainer))
-        _resume(trainer, samples, display)
+        _resume(trainer, samples, prepared.model.path / OPTIMIZER, display)
         reporter = Reporter(settings, display, accelerator.device)
         for event in trainer.run():
             reporter.tell(event)
@@ -125,10 +127,13 @@ def _size(count: int) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
 
 
-def _resume(trainer: Trainer, samples: RunSamples | None, display: Display) -> None:
+def _resume(trainer: Trainer, samples: RunSamples | None, optimizer: Path, display: Display) -> None:
     settings, folder = trainer.settings, trainer.folder
     if settings.resume:
-        for note in trainer.resume():
+        notes = trainer.resume()
+        if not notes and optimizer.is_file():
+            notes = [take_over(trainer.optimizer, optimizer)]
+        for note in notes:
             display.say(note)
         if samples:
             samples.catch_up(trainer, folder)

@@ -261,8 +261,22 @@ class Settings:
 
     def as_json(self) -> dict[str, Any]:
         """All values, as plain JSON data."""
-        values = dataclasses.asdict(self)
-        return {name: _plain(value) for name, value in values.items()}
+        return {name: _plain(value) for name, value in dataclasses.asdict(self).items()}
+
+    def kept(self) -> dict[str, Any]:
+        """All values as a checkpoint keeps them: JSON data, paths that hold from any directory."""
+        absolute = {
+            name: tuple(map(_absolute, value)) if isinstance(value, tuple) else _absolute(value)
+            for name, value in vars(self).items()
+            if SETTINGS.get(name) and SETTINGS[name].annotation is Path
+        }
+        named = self.model == TINY or self.model.startswith("tts_models/")
+        model = self.model if named else _absolute(Path(self.model))
+        return {**self.as_json(), **{name: _plain(value) for name, value in absolute.items()}, "model": _plain(model)}
+
+
+def _absolute(path: Path | None) -> Path | None:
+    return None if path is None else expanded(path).absolute()
 
 
 def _plain(value: Any) -> Any:

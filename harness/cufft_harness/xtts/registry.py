@@ -1,4 +1,4 @@
-"""From the `--model` setting to a directory: `tiny`, a directory, or a model of TTS's own list."""
+"""From the `--model` setting to a directory: `tiny`, a directory, coqui's own runs, or a model of TTS's list."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from TTS.utils.manage import ModelManager
 
 from cufft_harness.errors import MachineError, UserError
 from cufft_harness.files import expanded, write_atomically
-from cufft_harness.model_files import TINY, check_model
+from cufft_harness.model_files import TINY, check_model, coqui_checkpoint
 from cufft_harness.xtts import tiny
 from cufft_harness.xtts.directory import ModelDirectory
+from cufft_harness.xtts.takeover import take_over
 
 LICENCE = "https://tts-hub.github.io/cpml"
 
@@ -20,8 +21,8 @@ def resolve(name: str, work: Path, accept_licence: bool = False) -> ModelDirecto
     """Find or make the model that `name` means.
 
     Args:
-        name: "tiny", a directory, or the listed name of XTTS-v2.
-        work: where a tiny model is made, once.
+        name: "tiny", a directory, a checkpoint or run directory of coqui's trainer, or the listed name of XTTS-v2.
+        work: where a tiny model, or one of coqui's checkpoint, is made, once.
         accept_licence: the user has agreed to the licence of the listed model on the command line.
 
     Raises:
@@ -36,6 +37,9 @@ def resolve(name: str, work: Path, accept_licence: bool = False) -> ModelDirecto
         return ModelDirectory.at(directory)
     if name.startswith("tts_models/"):
         return ModelDirectory.at(_download(name, accept_licence))
+    checkpoint = coqui_checkpoint(expanded(Path(name)))
+    if checkpoint is not None:
+        return take_over(checkpoint, work / "taken-over")
     return ModelDirectory.at(expanded(Path(name)))
 
 
