@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from cufft_harness.errors import printable
 from cufft_harness.weights import GptState
 
 
 class BrokenCheckpoint(ValueError):
-    """The file is no valid checkpoint; the message says why, in one line."""
+    """The file is no valid checkpoint; the message says why, in one line that may quote what the file holds."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 @dataclass(frozen=True)
