@@ -17,8 +17,9 @@ from cufft_harness.files import read_json_lines
 from repro.kills.children import children_of, is_alive, kill
 
 LOOPS_A_CORE = 4
-PATIENCE = 45.0
-"""Seconds in which a sample must be made on a loaded machine. Of the tiny model it takes one on a quiet machine."""
+PATIENCE = 60.0
+"""Seconds in which a sample must be made on a loaded machine: the worker stands back for 20 of them, and then has its
+fair share; on a quiet machine a sample of the tiny model takes one."""
 CONTROL_GROUPS = (Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup"))
 """Where the memory of a group of processes is limited: in version 1 of Linux's control groups, and in version 2."""
 LIMITS = ("memory.limit_in_bytes", "memory.max")
@@ -52,12 +53,17 @@ def busy_loops() -> Iterator[None]:
 
 
 def crowd(pid: int, output: Path, rng: random.Random) -> int:
-    """Crowd the processors until another sample is made, or training is over; then the run is asked to stop.
+    """Crowd the processors until another sample is made, or the run is over; then it is asked to stop.
+
+    The crowd comes once there is a worker and a checkpoint for it to speak: only then is a sample due.
 
     Raises:
         Broken: the worker is there and has work, but no sample arrives.
     """
     manifest = output / "samples" / "manifest.jsonl"
+    _wait_for_workers(pid)
+    while is_alive(pid) and not any((output / "checkpoints").glob("checkpoint_epoch_*.pt")):
+        time.sleep(0.02)
     before = _made(manifest)
     with busy_loops():
         deadline = time.monotonic() + PATIENCE
@@ -160,7 +166,8 @@ def _fill(group: Path, pid: int, workers: list[int]) -> int:
 
 
 def _wait_for_workers(pid: int) -> list[int]:
-    deadline = time.monotonic() + 10
+    """The workers, as soon as there are any; none where the trainer is over first, or takes very long."""
+    deadline = time.monotonic() + 20
     while time.monotonic() < deadline and is_alive(pid):
         if found := children_of(pid):
             return found
