@@ -95,3 +95,12 @@ def test_the_account_tells_running_from_waiting():
         processes.end(process, grace_s=0.1)
     assert Account.of(process.pid) == Account()
     assert account.since(Account(account.ran / 2, account.waited + 1)) == Account(account.ran / 2, 0.0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has this value")
+def test_a_worker_is_what_linux_ends_first_for_want_of_memory():
+    """A sample can be made again; the trainer keeps the value it has."""
+    read = "print(open('/proc/self/oom_score_adj').read())"
+    code = f"from cufft_harness.sampling.__main__ import die_first; die_first(); {read}"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(result.stdout) == 1000
