@@ -254,7 +254,8 @@ def test_what_a_kill_cut_off_is_made_up_for(short_run: dict[str, Any], tmp_path:
     best = min(final(tmp_path).history, key=lambda losses: losses.validation).epoch
     shutil.copyfile(folder.epoch_path(3 - best), folder.folder / "other")
     (folder.folder / "other").replace(folder.folder / BEST)
-    (folder.folder / ".best_model.pt.partial").write_bytes(b"half")
+    for half in ("checkpoints/.best_model.pt.7-7", ".rejected.tsv.7-7", "cache/.x.safetensors.7-8"):
+        (tmp_path / f"{half}.partial").write_bytes(b"half")
     assert run(short_run, tmp_path) == 0
     assert load(folder.folder / BEST).complete_epochs == best
     assert not list(tmp_path.rglob(".*.partial"))

@@ -78,6 +78,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed writers left half written in `folder`; to be called where nobody else writes there."""
+    for leftover in folder.glob(f".*{PARTIAL}"):
+        with suppress(OSError):  # it costs room, nothing else
+            leftover.unlink()
+
+
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a small file whole, as `atomic_path` does; text is UTF-8, and a lone surrogate in it is written escaped."""
     data = content.encode(errors="backslashreplace") if isinstance(content, str) else content

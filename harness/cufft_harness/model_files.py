@@ -9,6 +9,8 @@ from cufft_harness.errors import UserError
 from cufft_harness.files import expanded
 
 TINY = "tiny"
+TINY_FOLDER = "tiny-xtts"
+"""Where the tiny model is made, in the output directory."""
 LISTED = "tts_models/multilingual/multi-dataset/xtts_v2"
 REQUIRED = ("model.pth", "config.json", "vocab.json", "dvae.pth", "mel_stats.pth")
 # The text that lies in place of a large file after a `git clone` without Git LFS.

@@ -13,7 +13,8 @@ from accelerate import Accelerator
 
 from cufft_harness.checkpoints import CheckpointFolder
 from cufft_harness.errors import UserError
-from cufft_harness.files import make_folder
+from cufft_harness.files import make_folder, remove_leftovers
+from cufft_harness.model_files import TINY_FOLDER
 from cufft_harness.training.display import Display
 from cufft_harness.training.events import CheckpointVerified, Ended, Event
 from cufft_harness.training.lock import output_lock
@@ -53,6 +54,9 @@ def run(settings: Settings) -> Generator[Event, None, None]:
     with ExitStack() as stack:
         # of several processes one writes, and holds the lock
         lock = stack.enter_context(output_lock(output)) if accelerator.is_main_process else None
+        if lock:
+            for place in (output, output / "cache", output / TINY_FOLDER):
+                remove_leftovers(place)
         display = stack.enter_context(Display(output, accelerator.is_main_process))
         stop = stack.enter_context(StopRequest())
         with stop.at_once(), accelerator.main_process_first():

@@ -9,7 +9,7 @@ from TTS.utils.manage import ModelManager
 
 from cufft_harness.errors import MachineError, UserError
 from cufft_harness.files import expanded, write_atomically
-from cufft_harness.model_files import TINY, check_model, coqui_checkpoint
+from cufft_harness.model_files import TINY, TINY_FOLDER, check_model, coqui_checkpoint
 from cufft_harness.xtts import tiny
 from cufft_harness.xtts.directory import ModelDirectory
 from cufft_harness.xtts.takeover import take_over
@@ -31,7 +31,7 @@ def resolve(name: str, work: Path, accept_licence: bool = False) -> ModelDirecto
     """
     check_model(name)
     if name == TINY:
-        directory = work / "tiny-xtts"
+        directory = work / TINY_FOLDER
         if not (directory / "model.pth").is_file():  # written last
             tiny.build(directory)
         return ModelDirectory.at(directory)
