@@ -42,7 +42,7 @@ class Watch:
 
     def find_spec(self, name, path=None, target=None):
         if name.startswith("transformers"):
-            self.seen += [part for part in ("torchaudio", "torchcodec") if part in sys.modules]
+            self.seen += [part for part in ("torchaudio", "torchcodec") if sys.modules.get(part)]
 
 sys.meta_path.insert(0, Watch())
 from cufft_harness.sampling.worker import Worker

@@ -13,15 +13,17 @@ from pathlib import Path
 import torch
 
 from cufft_harness.audio import read_mono
-from cufft_harness.xtts.torchaudio_parts import stand_ins
+from cufft_harness.xtts.torchaudio_parts import hidden, stand_ins
 
 _threads = torch.get_num_threads()
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # pkg_resources, jieba and others warn at import; none of it concerns the user
     with stand_ins("torchaudio", "torchcodec"):
         import TTS  # asks whether both are installed
-    # What TTS takes from transformers, before there is a stand-in that transformers would find.
-    from transformers import GenerationMixin, GPT2PreTrainedModel  # noqa: F401
+    # What TTS takes from transformers, before there is a stand-in that transformers would find, and while the real ones
+    # are out of its sight: from 5.0 on it imports a torchaudio that is installed, whether that can be imported or not.
+    with hidden("torchaudio", "torchcodec"):
+        from transformers import GenerationMixin, GPT2PreTrainedModel  # noqa: F401
 
     with stand_ins("torchaudio"):
         # Every module of TTS used here that imports torchaudio; they bring TTS.encoder.models.base_encoder, the fourth.

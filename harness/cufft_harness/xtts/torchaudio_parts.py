@@ -154,6 +154,28 @@ def _load(*_arguments: object, **_named: object) -> None:
 
 
 @contextmanager
+def hidden(*names: str) -> Iterator[None]:
+    """While this lasts, `names` are not installed, for transformers too, which keeps its answers: for good, then.
+
+    transformers may have been imported before (peft does) and have found them installed without importing them.
+    """
+    from transformers.utils import import_utils
+
+    before = {name: sys.modules[name] for name in names if name in sys.modules}
+    sys.modules.update(dict.fromkeys(names))  # type: ignore[arg-type]  # None: `find_spec` says there is none
+    for name in names:
+        forget = getattr(getattr(import_utils, f"is_{name}_available", None), "cache_clear", None)
+        if forget is not None:  # before 5.0 there is nothing to forget, and torchaudio is not imported
+            forget()
+    try:
+        yield
+    finally:
+        for name in names:
+            del sys.modules[name]
+        sys.modules.update(before)
+
+
+@contextmanager
 def stand_ins(*names: str) -> Iterator[None]:
     """While this lasts, importing each of `names` gives a stand-in: for torchaudio with the parts above, else empty.
 
