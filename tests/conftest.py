@@ -47,4 +47,5 @@ def short_run(tiny: Path) -> dict[str, Any]:
         "max_val_samples": 2,
         "learning_rate": 1e-3,
         "samples": False,
+        "sample_base_model": False,  # for a model that is named by its folder it would be made, too
     }

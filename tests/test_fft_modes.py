@@ -147,7 +147,7 @@ def layers(kind):
             stack.enter_context(bypass("cpu"))
         if kind == "guard":
             stack.enter_context(guard("cpu"))
-            stack.enter_context(inject("CUFFT_INVALID_SIZE", "cpu"))
+            stack.enter_context(inject("cpu", "CUFFT_INVALID_SIZE"))
         if kind == "verify":
             verifying = stack.enter_context(guard("cpu", verify=True))
         yield

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import venv
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -31,6 +32,12 @@ def without_torch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return environment(tmp_path_factory.mktemp("plain") / "env")
 
 
+def _bare(command: list[Any]) -> str:
+    """What a command says on stderr that is given no way to this checkout."""
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return subprocess.run(command, capture_output=True, text=True, env=env, timeout=60).stderr
+
+
 def harness(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [str(Path(sys.executable).parent / "cufft-harness"), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=180, cwd=cwd)
@@ -39,7 +46,7 @@ def harness(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 def test_doctor_examines_the_pytorch_of_another_python(with_torch: Path, tmp_path: Path):
     """The experiments run there, though this package cannot be imported there; a folder of an environment will do."""
     inside = [with_torch / "bin" / "python", "-c", "import torch; import cufft_harness"]
-    assert "No module named 'cufft_harness'" in subprocess.run(inside, capture_output=True, text=True).stderr
+    assert "No module named 'cufft_harness'" in _bare(inside)
     (tmp_path / "json.py").write_text("raise SystemExit('imported from the current directory')")
     result = harness("doctor", "--quick", "--json", "--python", str(with_torch), cwd=tmp_path)
     found = json.loads(result.stdout)

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -308,7 +309,6 @@ def test_two_runs_in_one_directory_are_refused(short_run: dict[str, Any], tmp_pa
         ({"model": "/nowhere"}, "no model directory"),
         ({"data": Path("/nowhere")}, "no data set"),
         ({"sample_reference": Path("/nowhere.wav")}, "no reference clip"),
-        ({"sample_text": "olá " * 300}, "tokens"),
         ({"inject": "earthquake"}, "cannot inject"),
         ({"device": "cuda"}, "no usable GPU"),
     ],
@@ -321,6 +321,16 @@ def test_mistakes_are_found_before_any_training(
         pytest.skip("this machine has a GPU")
     with pytest.raises(UserError, match=message):
         run(short_run, tmp_path, samples=True, **changes)
+    assert not list(tmp_path.glob("checkpoints/*"))
+
+
+def test_a_text_that_cannot_be_split_is_refused(
+    short_run: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Without spaCy text stays whole, and one that is too long for the model is a user error before any training."""
+    monkeypatch.setitem(sys.modules, "spacy", None)
+    with pytest.raises(UserError, match="tokens"):
+        run(short_run, tmp_path, samples=True, sample_text=("olá " * 300,))
     assert not list(tmp_path.glob("checkpoints/*"))
 
 

@@ -194,7 +194,7 @@ def test_a_damaged_model_is_a_user_error(tiny: Path, tmp_path: Path):
     for file in tiny.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / "model.pth").write_bytes((tiny / "model.pth").read_bytes()[:100_000])
-    with pytest.raises(UserError, match="cannot load the model"):
+    with pytest.raises(UserError, match=r"model\.pth has only .* bytes: cut short|cannot load the model"):
         load(ModelDirectory.at(tmp_path))
 
 

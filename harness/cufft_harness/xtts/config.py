@@ -132,4 +132,6 @@ def _check_together(args: XttsArgs, model_bytes: int) -> None:
     weights = channels * (12 * channels * args.gpt_layers + tokens + positions)  # 12: attention 4, its MLP 8
     weights += 512 * (7 * args.decoder_input_dim + args.d_vector_dim)  # the vocoder's first convolution, its condition
     if 2 * weights > model_bytes:  # two bytes each at the least
-        raise ValueError(f"it asks for {weights} weights, and model.pth has {model_bytes} bytes")
+        raise ValueError(
+            f"it asks for {weights} weights, and model.pth has only {model_bytes} bytes: cut short, or another model's"
+        )
